@@ -121,7 +121,7 @@ let package = Package(
             name: "EnsignHost",
             dependencies: [
                 "EnsignModel", "EnsignGit", "EnsignCrypto", "EnsignJSON", "EnsignSystem", "EnsignManifest",
-                "EnsignLedger", "EnsignTargets",
+                "EnsignPolicy", "EnsignLedger", "EnsignTargets",
             ],
             swiftSettings: swift
         ),

@@ -68,8 +68,15 @@ package struct Completer: Sendable {
 
     private var options: [Option] { (verb.map { $0.options + Parser.outputOption($0) } ?? []) + program.common }
 
+    /// Before the verb is written: those of any.
+    private var laterOptions: [Option] {
+        guard verb == nil else { return [] }
+        let formats = Format.allCases.filter { format in program.verbs.contains { $0.formats.contains(format) } }
+        return [Option.output(formats)] + program.verbs.flatMap(\.options)
+    }
+
     private func option(_ word: String) -> Option? {
-        options.first { "--\($0.name)" == word || $0.short.map { "-\($0)" } == word }
+        (options + laterOptions).first { "--\($0.name)" == word || $0.short.map { "-\($0)" } == word }
     }
 
     private func matching(_ found: [Candidate]) -> [Candidate] { found.filter { $0.word.hasPrefix(current) } }

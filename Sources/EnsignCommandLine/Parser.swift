@@ -180,7 +180,8 @@ package struct Parser: Sendable {
         }
         for (value, argument) in zip(arguments, verb.arguments) {
             if case .choice(let choices) = argument.kind, !choices.contains(value) {
-                let nearest = closestMatch(to: value, among: choices)
+                let begun = choices.filter { !value.isEmpty && $0.hasPrefix(value) }
+                let nearest = begun.count == 1 ? begun[0] : closestMatch(to: value, among: choices)
                 throw UsageError(
                     message: "'\(value)' is not one of \(choices.joined(separator: ", "))",
                     hint: nearest.map { "did you mean '\($0)'?" },

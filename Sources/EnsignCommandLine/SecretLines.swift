@@ -2,7 +2,8 @@ import EnsignModel
 
 /// Which parts of a manifest's lines may hold a secret, as text alone tells: a file with mistakes has no structure.
 ///
-/// What follows a key such as `password` is hidden, and so is everything below such a key, whatever shape it has. Too much
+/// What follows a key such as `password`, or an option such as `--password`, is hidden, and so is everything below it, whatever
+/// shape it has. Too much
 /// hidden is better than a secret in the log of a CI.
 struct SecretLines {
     /// From which column on each line is hidden, counted from 0 in Unicode scalars; lines that are not are left out.
@@ -30,7 +31,10 @@ struct SecretLines {
                 }
                 below = nil
             }
-            guard let key = Self.key(in: Array(bytes)) else { continue }
+            let line = Array(bytes)
+            let option = Self.option(in: line).map { (start: indentation, end: $0) }
+            let found = [Self.key(in: line), option].compactMap { $0 }
+            guard let key = found.min(by: { $0.end < $1.end }) else { continue }
             hidden[number] = String(decoding: bytes.prefix(key.end), as: UTF8.self).unicodeScalars.count
             below = key.start
         }
@@ -55,6 +59,25 @@ struct SecretLines {
             let isReference = name.elementsEqual("ref".utf8)
             guard isReference || telling.contains(where: { name.suffix($0.count).elementsEqual($0) }) else { continue }
             return (start, end + 1)
+        }
+        return nil
+    }
+
+    /// Where the first word of a command ends that asks for a secret, such as `--password`: what follows is given to it, in
+    /// the same line or in those below.
+    private static func option(in line: [UInt8]) -> Int? {
+        var start = line.startIndex
+        while start < line.endIndex {
+            guard isNamePart(line[start] | 0x20) else {
+                start += 1
+                continue
+            }
+            let word = line[start...].prefix { isNamePart($0) || (0x41...0x5A).contains($0) }
+            let lower = word.map { (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 }
+            if lower.first == UInt8(ascii: "-"), telling.contains(where: { lower.suffix($0.count).elementsEqual($0) }) {
+                return word.endIndex
+            }
+            start = word.endIndex
         }
         return nil
     }

@@ -145,6 +145,8 @@ package enum ValueKind: Sendable, Hashable {
     case version
     /// What `diff` compares.
     case side
+    /// What something new is made for: the agent of a version, the tool of a binding, as the argument before it says.
+    case subject
     case choice([String])
     /// `KEY=VALUE`.
     case setting

@@ -2,6 +2,7 @@ import EnsignCommandLine
 import EnsignGit
 import EnsignHost
 import EnsignLedger
+import EnsignManifest
 import EnsignModel
 import EnsignQueries
 import EnsignReconciler
@@ -30,6 +31,7 @@ extension Explanation {
                     : error.repair,
                 error.isIntegrity ? .integrity : .failed
             )
+        case let error as LedgerCheck.NoLedger: self.init(error.description, [Ledger.fetching], .failed)
         case let error as GitError: self.init(error.description, error.repair, .failed)
         case let error as SystemError: self.init(error.description, error.repair, .failed)
         case let error as NoSuchMoment: self.init(error.description, [], .usage)
@@ -71,11 +73,17 @@ extension Explanation {
                 ["'ensign reconcile' without --offline fetches it, and so does 'ensign watch', if '\(remote)' answers"],
                 .failed
             )
-        case .unknownEnvironment(_, let known):
-            let nearest = known.isEmpty ? "none are declared" : "environments: \(known.joined(separator: ", "))"
-            self.init(error.description, [nearest], .usage)
+        case .unknownEnvironment(let name, let known):
+            let nearest = Suggestion.nearest(to: name, in: known).map { "did you mean '\($0)'?" }
+            let all = known.isEmpty ? "none are declared" : "environments: \(known.joined(separator: ", "))"
+            self.init(error.description, [nearest, all].compactMap { $0 }, .usage)
         }
     }
+}
+
+extension Ledger {
+    /// How the ledgers come into a clone.
+    static let fetching = "git fetch origin '\(prefix)*:\(prefix)*'"
 }
 
 extension LedgerError {
@@ -83,7 +91,7 @@ extension LedgerError {
         switch self {
         case .lostRace: ["run it again"]
         case .unreadableState, .missingSource: GitError.damage
-        case .key, .tooLarge, .broken, .rolledBack, .forked: []
+        case .key, .tooLarge, .broken, .rolledBack, .gone, .forked: []
         }
     }
 }

@@ -74,6 +74,16 @@ extension Site {
     }
 }
 
+extension Site {
+    /// The team whose name somebody has misspelt; nil when that is not known, or the name is right.
+    func teamCalled(_ name: String, today: CalendarDate) -> String? {
+        guard let fleet = try? fleet(at: nil, today: today).fleet,
+            let teams = try? fleet.names(in: "teams", files: true), !teams.contains(name)
+        else { return nil }
+        return Suggestion.nearest(to: name, in: teams)
+    }
+}
+
 extension Set<AgentID> {
     /// The nearest one, also in another team.
     func hint(for agent: AgentID) -> String? {

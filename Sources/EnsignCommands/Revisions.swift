@@ -33,15 +33,22 @@ extension Site {
         do {
             return try repository.commit(named: revision)
         } catch {
-            guard error.isNotFound else { throw error }
-            throw Failure(message: "there is no revision '\(revision)'", code: .usage)
+            if error.isNotFound { throw Failure(message: "there is no revision '\(revision)'", code: .usage) }
+            // A tree or a file is there, and nothing is damaged.
+            guard error.isNoCommit else { throw error }
+            throw Failure(
+                message: "'\(revision)' names no single commit",
+                hints: ["write a branch, a tag, a commit's id, or main~2 (git help revisions)"],
+                code: .usage
+            )
         }
     }
 
     private func branch(_ name: String) throws -> ObjectID? {
         if name == settings.branch, reconciles, let commit = try desiredCommit() { return commit }
-        guard !name.contains(where: { "~^:@{ *?[\\".contains($0) }), !name.hasPrefix("-"), !name.hasPrefix("refs/")
-        else { return nil }
+        guard RefName.isValid(name), !name.contains("@"), !name.hasPrefix("-"), !name.hasPrefix("refs/") else {
+            return nil
+        }
         return try repository.reference("refs/heads/\(name)")
     }
 

@@ -22,6 +22,10 @@ package struct GitError: Error, Sendable, CustomStringConvertible {
     package var isNotFound: Bool { code == GIT_ENOTFOUND.rawValue }
     /// The object is there, and is of another kind than was asked for.
     package var isOfAnotherKind: Bool { code == GIT_EPEEL.rawValue }
+    /// What was asked for is no revision in git's way of writing, or one that is no commit.
+    package var isNoCommit: Bool {
+        [GIT_EPEEL, GIT_EINVALIDSPEC, GIT_EAMBIGUOUS].contains { $0.rawValue == code }
+    }
     /// Another process holds a lock file.
     package var isLocked: Bool { code == GIT_ELOCKED.rawValue }
 

@@ -113,6 +113,7 @@ extension Repository {
         }
         unsafe git_reference_free(reference)
         share(name)
+        share("logs/\(name)")
     }
 
     /// The commit that a revision names, such as `main`, `HEAD~2` or an abbreviated id; tags are peeled.

@@ -1,4 +1,5 @@
 package import EnsignLedger
+import EnsignModel
 
 /// The operator's settings: git config of this clone, never anything that a push brings. docs/settings.md.
 package struct Settings: Sendable, Hashable {
@@ -30,14 +31,18 @@ package struct Settings: Sendable, Hashable {
     package var branch: String { values["ensign.branch"] ?? "main" }
 
     /// The environments that this clone reconciles; nil for all.
-    package var environments: [String]? {
+    package var environments: [String]? { environmentWords?.filter { Name.isValid($0) } }
+
+    /// The same as they are written.
+    var environmentWords: [String]? {
         values["ensign.environments"].map {
             $0.split(whereSeparator: { $0 == "," || $0.isWhitespace }).map(String.init)
         }
     }
 
-    /// The remote whose branch is desired state, for a clone of a forge.
-    package var remote: String? { values["ensign.remote"] }
+    /// The remote whose branch is desired state, for a clone of a forge. Without secrets, where somebody has written an
+    /// address: it is shown.
+    package var remote: String? { values["ensign.remote"]?.withoutCredentials }
 
     /// How often the remote is fetched.
     package var interval: String? { values["ensign.interval"] }
@@ -53,6 +58,19 @@ package struct Settings: Sendable, Hashable {
 
     /// The ref that is desired state.
     package var desiredRef: String { remote.map { "refs/remotes/\($0)/\(branch)" } ?? "refs/heads/\(branch)" }
+
+    /// Throws ``SettingsError`` when no git can have a ref of that name.
+    package func checkDesiredRef() throws(SettingsError) {
+        if let remote, !RefName.isValid(remote) {
+            throw SettingsError(
+                key: "ensign.remote",
+                why: "'\(remote)' is not the name of a remote: 'git remote' lists them, 'git remote add' makes one"
+            )
+        }
+        guard RefName.isValid(branch) else {
+            throw SettingsError(key: "ensign.branch", why: "'\(branch)' is not the name of a branch")
+        }
+    }
 
     package func signingKey(_ environment: String, _ files: LedgerFiles) -> String {
         values["ensign.\(environment).signingkey"] ?? files.key(environment)
@@ -91,6 +109,16 @@ package struct Settings: Sendable, Hashable {
 
     package static func prometheusKey(_ environment: String) -> String { "ensign.\(environment).prometheus" }
 
+    /// What is wrong with the setting of an environment's live directory; nil when nothing is.
+    package func targetProblem(_ environment: String, _ files: LedgerFiles) -> SettingsError? {
+        do throws(SettingsError) {
+            _ = try directory(environment, files)
+            return nil
+        } catch {
+            return error
+        }
+    }
+
     /// The live directory of an environment.
     ///
     /// - Throws: ``SettingsError`` when this Ensign does not know the target.
@@ -108,6 +136,12 @@ package struct Settings: Sendable, Hashable {
             throw SettingsError(
                 key: "ensign.\(environment).target",
                 why: "'\(path)' is not an absolute path to a directory"
+            )
+        }
+        guard !["proc", "sys"].contains(path.split(separator: "/").first) else {
+            throw SettingsError(
+                key: "ensign.\(environment).target",
+                why: "'\(path)' is the kernel's: no files go there"
             )
         }
         return String(path)

@@ -36,7 +36,23 @@ package struct Site {
     /// This work tree's own git directory, ending in `/`.
     package var gitDirectory: String { repository.gitDirectory }
 
-    package func ledger(_ environment: String) -> Ledger { Ledger(repository: repository, environment: environment) }
+    package func ledger(_ environment: String) -> Ledger {
+        Ledger(repository: repository, environment: environment) { try witness(environment) }
+    }
+
+    private func witness(_ environment: String) throws -> Int64? {
+        guard reconciles, let target = try? target(environment) else { return nil }
+        let path = settings.signingKey(environment, files)
+        return try LiveWitness(target: target, environment: environment, keyPath: path).entry()
+    }
+
+    /// Environments whose ledger this clone has written to, sorted, also where its ref is gone.
+    package func writtenEnvironments() throws -> [String] {
+        var names = Set(try Ledger.environments(in: repository) + files.seenEnvironments())
+        let others = try Set(files.keyedEnvironments()).union((try? environmentNames()) ?? []).subtracting(names)
+        names.formUnion(try others.filter { try witness($0) != nil })
+        return inOrder(names)
+    }
 
     package func target(_ environment: String) throws -> any Target {
         try substitute ?? DirectoryTarget(path: settings.directory(environment, files))
@@ -52,7 +68,12 @@ package struct Site {
     package var reconciles: Bool { isInitialised && !settings.isClient }
 
     /// The desired commit; nil when the branch does not exist.
-    package func desiredCommit() throws -> ObjectID? { try repository.reference(settings.desiredRef) }
+    ///
+    /// - Throws: ``SettingsError`` when it cannot be the name of one.
+    package func desiredCommit() throws -> ObjectID? {
+        try settings.checkDesiredRef()
+        return try repository.reference(settings.desiredRef)
+    }
 
     /// The upstream of a local branch as it was last fetched, `origin/main`; nil when it has none.
     package func upstream(of branch: String) throws -> (name: String, commit: ObjectID)? {

@@ -9,10 +9,14 @@ package struct Ledger {
     package let repository: Repository
     package let environment: String
     package let files: LedgerFiles
+    /// The number of an entry that something else than the mark says was written here; nil when nothing does. Asked only
+    /// where neither the ledger nor the mark is there.
+    private let witness: (() throws -> Int64?)?
 
-    package init(repository: Repository, environment: String) {
+    package init(repository: Repository, environment: String, witness: (() throws -> Int64?)? = nil) {
         self.repository = repository
         self.environment = environment
+        self.witness = witness
         files = LedgerFiles(commonDirectory: repository.commonDirectory)
     }
 
@@ -157,11 +161,14 @@ package struct Ledger {
         return changes
     }
 
-    /// Checks the tip against the high-water mark.
+    /// Checks the tip against the high-water mark; where both are missing, asks the other witness.
     ///
     /// - Throws: ``LedgerError`` when the ledger was rolled back or forked.
     package func checkHighWater(_ tip: RecordedEntry?) throws {
-        guard let mark = try HighWater.read(files.highWater(environment)) else { return }
+        guard let mark = try HighWater.read(files.highWater(environment)) else {
+            guard tip == nil, let entry = try witness?() else { return }
+            throw LedgerError.gone(environment: environment, signed: entry)
+        }
         guard let tip else { throw LedgerError.rolledBack(environment: environment, at: -1, seen: mark.sequence) }
         if tip.commit == mark.commit { return }
         if tip.entry.sequence < mark.sequence {

@@ -39,6 +39,11 @@ package struct LedgerFiles: Sendable, Hashable {
         try (Files.list("\(root)/high-water") ?? []).filter { Name.isValid($0) }
     }
 
+    /// Environments that have a key in its usual place, sorted.
+    package func keyedEnvironments() throws -> [String] {
+        try (Files.list("\(root)/keys") ?? []).filter { Name.isValid($0) }
+    }
+
     /// The folders that `init` makes; only the owner may read keys.
     package var folders: [(path: String, mode: UInt32)] {
         [

@@ -37,6 +37,8 @@ package struct EnvironmentStatus: Sendable {
     package let refusal: RefusedCommit?
     /// Whether it is no longer declared and nothing of it is live: only its ledger is left.
     package let isRetired: Bool
+    /// What is wrong with the setting of its live directory; nil where nothing is, or nobody reconciles.
+    package let targetProblem: SettingsError?
     /// Why the environment cannot be read; nil when it can.
     package let unreadable: (any Error)?
 
@@ -56,7 +58,7 @@ package struct EnvironmentStatus: Sendable {
         (forge, refusal, isRetired, rollouts) = (nil, nil, false, [:])
         halts = FleetHalts()
         (disagreements, halted, drifts, pending) = ([], [:], [], HaltsFile.Contents())
-        observed = nil
+        (observed, targetProblem) = (nil, nil)
     }
 
     private init(_ name: String, _ site: Site, _ now: Timestamp) throws {
@@ -70,6 +72,7 @@ package struct EnvironmentStatus: Sendable {
         }
         status = try StateFile<Status>(site.files, name).read()
         desired = try site.desiredCommit()
+        targetProblem = site.reconciles ? site.settings.targetProblem(name, site.files) : nil
         outbox = try StateFile<Outbox>(site.files, name).read()
         let isReadable = unreadable == nil
         disagreements =
@@ -114,7 +117,7 @@ package struct EnvironmentStatus: Sendable {
         guard let status else { return refusal == nil ? tip?.outcome : "refused" }
         guard status.result == "ok", let forge else { return status.result }
         // Not the reconcile's fault, and not well either.
-        return forge.isStale ? "stale" : forge.push.failure != nil ? "unpushed" : status.result
+        return forge.isStale ? "stale" : forge.lacksSomething ? "unpushed" : status.result
     }
 
     /// Seconds since the last reconcile; below 0 when the clock was set back, nil when there was none.
@@ -136,6 +139,7 @@ package struct EnvironmentStatus: Sendable {
             "source": tip?.acceptedSource.map { .string($0.description) } ?? .null,
             "desired": desired.map { .string($0.description) } ?? .null,
             "error": unreadable.map { .string("\($0)") } ?? .null,
+            "targetProblem": targetProblem.map { .string($0.description) } ?? .null,
             "reconciled": status?.json ?? .null, "watcher": attendance?.json ?? .null,
             "canaryWaiting": waiting?.json ?? .null,
             "disagreements": .array(disagreements.map(\.json)),

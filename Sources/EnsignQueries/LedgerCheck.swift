@@ -10,9 +10,16 @@ package struct LedgerCheck: Sendable {
     /// Why the ledger could not be looked at: nothing is proven about it.
     package var failure: (any Error)?
 
+    /// What is said where there is nothing to look at.
+    package struct NoLedger: Error, Sendable, Hashable, CustomStringConvertible {
+        package init() {}
+
+        package var description: String { "there is no ledger here: nothing was verified" }
+    }
+
     /// The ledgers that are here, and those that once were; sorted.
     package static func environments(_ site: Site) throws -> [String] {
-        site.inOrder(Set(try Ledger.environments(in: site.repository) + site.files.seenEnvironments()))
+        try site.writtenEnvironments()
     }
 
     /// Verifies one. Never throws: all ledgers are looked at, whatever is wrong with one.
@@ -24,10 +31,10 @@ package struct LedgerCheck: Sendable {
         progress: @escaping @Sendable (Int64) -> Void = { _ in }
     ) -> LedgerCheck {
         do {
-            return LedgerCheck(
-                environment: environment,
-                report: try Verifier(site.ledger(environment)).run(progress: progress)
-            )
+            let report = try Verifier(site.ledger(environment)).run(progress: progress)
+            // On a host nothing was recorded yet. Anywhere else the ledger was not fetched, and nothing is proven.
+            if report.tip == nil, report.verdict == .intact, !site.reconciles { throw NoLedger() }
+            return LedgerCheck(environment: environment, report: report)
         } catch {
             return LedgerCheck(
                 environment: environment,

@@ -26,6 +26,7 @@ package struct Forge {
     /// - Throws: ``Git/CommandFailure`` when the branch could not be fetched, not when a ledger does not continue ours:
     ///   that is usual while our own entries wait to be pushed, and a real fork shows when pushing is refused too.
     package func fetch() throws {
+        try site.settings.checkDesiredRef()
         let file = StateFile<ForgeFetch>(site.files)
         do {
             try fetchBranch()
@@ -61,9 +62,24 @@ package struct Forge {
     ///
     /// - Returns: What could not be done, in sentences.
     package func settle(_ environment: String, _ disagreements: [Disagreement]) -> [String] {
+        let outcome = bring(environment, disagreements)
+        if let failure = outcome.failures.first {
+            let more = outcome.failures.count > 1 ? ", and \(outcome.failures.count - 1) more" : ""
+            note(StateFile<ForgePush>(site.files, environment)) { $0.failedToSettle(failure + more, at: now) }
+        } else if !hasBranches(of: environment) {
+            note(StateFile<ForgePush>(site.files, environment)) { $0.settled() }
+        }
+        return outcome.failures + outcome.notes
+    }
+
+    /// Whether the forge is not known to lack a rollback branch.
+    package func hasBranches(of environment: String) -> Bool {
+        StateFile<ForgePush>(site.files, environment).known()?.branchFailure == nil
+    }
+
+    private func bring(_ environment: String, _ disagreements: [Disagreement]) -> RollbackPush.Outcome {
         do {
-            let today = Timestamp(seconds: Machine.now).date
-            let branches = RollbackBranches(site: site, environment: environment, today: today)
+            let branches = RollbackBranches(site: site, environment: environment, today: now.date)
             return try RollbackPush(
                 site: site,
                 environment: environment,
@@ -71,7 +87,7 @@ package struct Forge {
                 isCancelled: isCancelled
             ).run(disagreements)
         } catch {
-            return ["rollback branches were not brought to \(remote): \(error)"]
+            return RollbackPush.Outcome(failures: ["rollback branches were not brought to \(remote): \(error)"])
         }
     }
 
@@ -101,7 +117,7 @@ package struct Forge {
         )
         let answer = PushAnswer(outcome.outputText)
         guard outcome.status == 0 else {
-            let reason = answer.refusal(remote) ?? Git.reason(outcome, Self.deadline)
+            let reason = answer.refusal(remote, outcome.errorText) ?? Git.reason(outcome, Self.deadline)
             note(file) { $0.failed(reason, at: now) }
             throw Git.CommandFailure(command: "push", status: outcome.status, reason: reason)
         }
@@ -135,12 +151,14 @@ struct PushAnswer {
     var isUpToDate: Bool { flag == "=" }
 
     /// Why the ref was not taken; nil where git says nothing of the ref itself.
-    func refusal(_ remote: String) -> String? {
+    ///
+    /// - Parameter said: What git passed on of the words of the forge.
+    func refusal(_ remote: String, _ said: String) -> String? {
         guard flag == "!" else { return nil }
         // Local decisions of git about a ref that does not continue: the forge has entries that are not ours.
         let isForeign = summary.hasPrefix("[rejected]")
         return isForeign
             ? "another host has written this ledger: \(remote) has entries that are not here (\(summary)); docs/recovery.md says how to go on"
-            : "\(remote) refuses it: \(summary)"
+            : "\(remote) refuses it: \(GitComplaint.adding(wordsIn: said, to: summary))"
     }
 }

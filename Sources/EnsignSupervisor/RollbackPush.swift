@@ -15,12 +15,18 @@ package struct RollbackPush {
 
     private static let deadline = Duration.seconds(30)
 
+    /// What came of it, in sentences.
+    package struct Outcome: Sendable, Hashable {
+        /// What could not be done; it is tried again.
+        package var failures: [String] = []
+        /// What was left alone.
+        package var notes: [String] = []
+    }
+
     /// Does what is left to do, without network when nothing is.
-    ///
-    /// - Returns: What could not be done, in sentences.
-    package func run(_ disagreements: [Disagreement]) throws -> [String] {
-        guard let remote = site.settings.remote else { return [] }
-        var notes: [String] = []
+    package func run(_ disagreements: [Disagreement]) throws -> Outcome {
+        guard let remote = site.settings.remote else { return Outcome() }
+        var outcome = Outcome()
         var wanted: [String: ObjectID] = [:]
         for disagreement in disagreements {
             switch disagreement.remedy {
@@ -36,9 +42,9 @@ package struct RollbackPush {
         for (branch, commit) in wanted.sorted(by: { $0.key < $1.key }) where commit != .zero {
             guard tracked[branch] != commit else { continue }
             do {
-                if let note = try push(branch, commit, remote) { notes.append(note) }
+                if let note = try push(branch, commit, remote) { outcome.notes.append(note) }
             } catch let error as Git.CommandFailure {
-                notes.append("\(branch) could not be pushed to \(remote): \(error.reason)")
+                outcome.failures.append("\(branch) could not be pushed to \(remote): \(error.reason)")
             }
         }
         for (branch, commit) in tracked.sorted(by: { $0.key < $1.key }) where wanted[branch] == nil {
@@ -46,10 +52,10 @@ package struct RollbackPush {
             do {
                 try remove(branch, remote)
             } catch let error as Git.CommandFailure {
-                notes.append("\(branch) could not be removed from \(remote): \(error.reason)")
+                outcome.failures.append("\(branch) could not be removed from \(remote): \(error.reason)")
             }
         }
-        return notes
+        return outcome
     }
 
     private func push(_ branch: String, _ commit: ObjectID, _ remote: String) throws -> String? {

@@ -146,6 +146,8 @@ struct VerbTests {
             #expect(words("\(verb.name) ") == choices.sorted())
             #expect(words("\(verb.name) --quiet ") == choices.sorted())
         }
+        #expect(words("--output ") == ["json", "markdown", "sarif", "text"] && words("-o js") == ["json"])
+        #expect(words("--env prod reco") == ["reconcile"])
         #expect(words("judge --rules ").isEmpty && words("version x").isEmpty)
     }
 

@@ -22,6 +22,14 @@ import Testing
                 "To /srv/forge.git\n ! [rejected]        a -> a (fetch first)\nerror: failed to push some refs to '/srv/forge.git'\nhint: See the 'Note about fast-forwards'\n",
                 "! [rejected]        a -> a (fetch first)"
             ),
+            (
+                "remote: \nremote: branches are made by people        \nremote: ask\nTo /srv/forge.git\n ! [remote rejected] a -> a (pre-receive hook declined)\n",
+                "! [remote rejected] a -> a (pre-receive hook declined): branches are made by people"
+            ),
+            (
+                "To /srv/forge.git\n ! [remote rejected] a -> a (pre-receive hook declined)\n",
+                "! [remote rejected] a -> a (pre-receive hook declined)"
+            ),
             ("something went wrong\nand more\n", "something went wrong"),
             ("fatal: Could not read from remote repository.\n", "fatal: Could not read from remote repository."),
         ]
@@ -44,5 +52,16 @@ import Testing
         let reason = GitComplaint.reason(in: said) ?? ""
         #expect(reason == "fatal: unable to access 'https://forge.example/fleet.git/': error: 403")
         #expect(GitComplaint.reason(in: "fatal: ssh://a@b and https://token@c/x") == "fatal: ssh://b and https://c/x")
+        for (query, shown) in [
+            ("?access_token=s3cret", "?access_token=***"), ("?a=s3cret&b=s3cret/", "?a=***&b=***"), ("?s3cret", "?***"),
+            ("?a=b=s3cret", "?a=***"), ("?a=s3cret;b=s3cret#s3cret", "?a=***;b=***#***"),
+            ("#token=s3cret", "#token=***"),
+            ("?a=", "?a="),
+        ] {
+            let reason = GitComplaint.reason(
+                in: "fatal: unable to access 'https://h:1/x\(query)': 403 at https://h/?s3cret"
+            )
+            #expect(reason == "fatal: unable to access 'https://h:1/x\(shown)': 403 at https://h/?***")
+        }
     }
 }

@@ -40,6 +40,32 @@ struct ScalarTests {
         #expect(checkRuntime("{a: [\(text)]}") == "")
     }
 
+    @Test(
+        "A key is text, and what every reader takes for something else is none",
+        arguments: [
+            ("1", "a number"), ("1.5", "a number"), ("-2", "a number"), ("true", "a boolean"), ("false", "a boolean"),
+            ("null", "nothing"), ("~", "nothing"), ("? ", "nothing"),
+        ]
+    )
+    func asKey(_ text: String, _ found: String) {
+        let shown = text == "? " ? "" : text
+        for (before, after) in [("{", "}"), ("{a: [{", "}]}")] {
+            let said = checkRuntime("\(before)\(text): b\(after)")
+            #expect(said.contains("error: a key must be text, and '\(shown)' is \(found) [wrong-type]"), "\(said)")
+            #expect(said.contains("hint: quote it: \"\(shown)\""), "\(said)")
+            #expect(checkRuntime("\(before)\"\(shown)\": b\(after)") == "")
+        }
+    }
+
+    @Test(
+        "Words, dates and versions are text as keys, as where text is wanted",
+        arguments: booleans + ["2026-01-01", "010"]
+    )
+    func asTextKey(_ text: String) {
+        #expect(checkRuntime("{\(text): b}") == "")
+        #expect(checkSchema("{type: object, properties: {\(text): {type: number}}}") == "")
+    }
+
     @Test("A zero at the end of a number would be lost: it is refused where any value may stand")
     func trailingZeros() {
         for text in ["1.10", "0.50", "1.0", "-2.00"] {
@@ -123,7 +149,7 @@ struct ScalarTests {
 
     @Test("Keys are text, whatever they look like")
     func keys() {
-        #expect(checkRuntime("{no: 1, 010: 2, ~: 3, true: 4}") == "")
+        #expect(checkRuntime("{no: 1, 010: 2, 2026-01-01: 3, \"~\": 4, \"true\": 5}") == "")
     }
 
     @Test("Values keep their type on the way into the bundle")

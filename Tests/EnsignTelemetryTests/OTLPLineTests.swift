@@ -40,6 +40,10 @@ struct OTLPLineTests {
         ("a status with an exponent", #""code":2"#, #""code":2e0"#),
         ("times as doubles", #""1790000000000000000""#, "1.79e+18"),
         ("times as long doubles", #""1790000000000000000""#, "1790000000000000000.0"),
+        ("times with a negative exponent", #""1790000000000000000""#, "17900000000000000000e-1"),
+        ("times as text with a negative exponent", #""1790000000000000000""#, #""1790000000000000000.000E+0""#),
+        ("a status with a negative exponent", #""code":2"#, #""code":20e-1"#),
+        ("a byte order mark", #"{"resourceSpans""#, "\u{FEFF}{\"resourceSpans\""),
         ("times with leading zeros", #""1790000000000000000""#, #""0001790000000000000000""#),
         ("times with escapes", #""1790000000000000000""#, #""179\u0030000000000000000""#),
         ("ids with escapes", #""0af7651916cd43dd8448eb211c80319c""#, #""\u0030af7651916cd43dd8448eb211c80319c""#),
@@ -64,6 +68,33 @@ struct OTLPLineTests {
         #expect(spans(other) == spans(plain))
         #expect(spans(plain).first?.operation == .call(ToolCall(tool: "t", arguments: nil, isDenied: false)))
         #expect(spans(plain).first?.hasErrorStatus == true)
+    }
+
+    @Test(
+        "A time is a whole number, to the last nanosecond",
+        arguments: [
+            ("1790000000000000001", 1_790_000_000_000_000_001), ("1790000000000000001.0", 1_790_000_000_000_000_001),
+            ("17900000000000000010e-1", 1_790_000_000_000_000_001),
+            ("1.790000000000000001e18", 1_790_000_000_000_000_001),
+            ("1790000000000000001.5", nil), ("179e-1", nil), ("1e19", nil), ("1e999999999999", nil), ("0e-5", 0),
+            ("1e-1", nil),
+        ] as [(String, Int64?)]
+    )
+    func wholeTimes(_ text: String, _ time: Int64?) {
+        let plain = line([SpanText.run(1)])
+        for written in [text, "\"\(text)\""] {
+            let end = plain.replacing(#/"endTimeUnixNano":"[0-9]+"/#, with: #""endTimeUnixNano":\#(written)"#)
+            #expect(end != plain)
+            #expect(spans(end).map(\.end) == [Moment(nanoseconds: time ?? 0)], "\(written)")
+        }
+    }
+
+    @Test("A line with a byte order mark is read once, and nothing is said of it")
+    func byteOrderMark() {
+        let (events, rejections) = parsed("\u{FEFF}" + line([SpanText.run(1)]))
+        #expect(events.count == 1 && rejections.isEmpty)
+        let (none, malformed) = parsed("\u{FEFF}{")
+        #expect(none.isEmpty && malformed[.malformedLine] == 1)
     }
 
     @Test("A resource may be behind its spans")
@@ -112,7 +143,7 @@ struct OTLPLineTests {
     static let garbage: [String] = [
         "{", "}", "null", "[]", "{}", "hello", "{\"resourceSpans\":{}}", #"{"resourceSpans":[}"#,
         #"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"0af7"#, #"{"resourceSpans":[]} trailing"#,
-        #"{"resourceSpans":[]}{"resourceSpans":[]}"#, "\u{FEFF}{\"resourceSpans\":[]}", "{\"a\":\"\\",
+        #"{"resourceSpans":[]}{"resourceSpans":[]}"#, "\u{FEFF}\u{FEFF}{\"resourceSpans\":[]}", "{\"a\":\"\\",
         String(repeating: "[", count: 200_000), "{\"resourceSpans\":[" + String(repeating: "{\"a\":[", count: 100),
         "\0\0\0", #"{"resourceSpans":[{"scopeSpans":[{"spans":[7]}]}]}"#,
     ]

@@ -29,6 +29,21 @@ import Testing
         )
     }
 
+    @Test("Names of the fleet are offered wherever one that is there already is wanted")
+    func names() throws {
+        let host = try Host(fleet: FleetFixture())
+        func words(_ line: [String]) throws -> [String] {
+            try run(Host.ensign, ["__complete", "bash"] + line, in: host.work).output.split(separator: "\n").map(
+                String.init
+            )
+        }
+        for verb in ["halt", "resume"] { #expect(try words([verb, "--team", ""]) == ["support"]) }
+        #expect(try words(["new", "binding", ""]) == ["crm"])
+        #expect(try words(["new", "version", "support/t"]) == ["support/triage"])
+        #expect(try words(["new", "deployment", "support/t"]) == ["support/triage"])
+        #expect(try words(["new", "team", ""]) == [] && words(["new", "tool", ""]) == [])
+    }
+
     @Test("In bash itself, by the script that ensign prints")
     func bash() throws {
         let script = """

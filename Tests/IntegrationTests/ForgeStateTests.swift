@@ -25,8 +25,8 @@ import Testing
     }
 
     /// A plain repository with the small fleet, and a host that follows it and has reconciled once.
-    private func make() throws -> Set {
-        let forge = try Host(fleet: FleetFixture(), pushes: false)
+    private func make(_ fleet: FleetFixture = FleetFixture()) throws -> Set {
+        let forge = try Host(fleet: fleet, pushes: false)
         try FileManager.default.removeItem(atPath: "\(forge.bare)/hooks")
         try forge.hostGit("config", "--unset-all", "receive.hideRefs")
         try forge.git("push", "-q", "origin", "main")
@@ -83,6 +83,39 @@ import Testing
         let status = try set.ensign("status", "--env", "prod")
         #expect(status.output.contains(#/prod .* unpushed\n/#))
         #expect(status.errors.contains("prod: 1 entry is not pushed to origin since"), "\(status.errors)")
+    }
+
+    @Test("A rollback branch that the forge does not take is in the status, with the words of its hook, until it does")
+    func refusedBranch() throws {
+        let set = try make(GoingBackTests().fleet(canary: false))
+        let hook = "\(set.forge.bare)/hooks/pre-receive"
+        try FileManager.default.createDirectory(atPath: "\(set.forge.bare)/hooks", withIntermediateDirectories: true)
+        try Data(
+            "#!/bin/sh\nwhile read -r old new ref; do case $ref in refs/heads/ensign/*) echo people make branches >&2; exit 1;; esac; done\n"
+                .utf8
+        ).write(to: URL(fileURLWithPath: hook))
+        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: hook)
+        try set.forge.push(FleetFixture.deploymentPath, "version: 1.0.0", "version: 1.1.0")
+        #expect(try set.reconcile().status == 0)
+        let back = try set.ensign("rollback", "support/triage", "--env", "prod", "--now", "--reason", "bad")
+        #expect(back.status == 0, "\(back.errors)")
+        #expect(back.errors.contains("could not be pushed to origin"), "\(back.errors)")
+        let reconcile = try set.reconcile()
+        #expect(reconcile.status == 1 && reconcile.errors.contains("people make branches"), "\(reconcile.errors)")
+        let status = try set.ensign("status", "--env", "prod")
+        #expect(status.output.contains(#/prod .* unpushed\n/#), "\(status.output)")
+        #expect(
+            status.errors.contains(
+                #/prod: since 20.* ensign/rollback/prod/support/triage could not be pushed to origin: .*: people make branches/#
+            ),
+            "\(status.errors)"
+        )
+        let forge = try #require(try set.status()["forge"] as? [String: Any])
+        #expect(forge["pushFailure"] is NSNull)
+        #expect((forge["branchFailure"] as? [String: Any])?["attempts"] as? Int == 2)
+        try FileManager.default.removeItem(atPath: hook)
+        #expect(try set.reconcile().status == 0)
+        #expect(try set.status()["result"] as? String == "ok")
     }
 
     @Test("Two hosts on one ledger: the one that lost is told that another host has written it")

@@ -117,6 +117,27 @@ import Testing
         #expect(ref.dropFirst(4).hasPrefix(isWritable ? "rw" : "r-"), "\(ref)")
     }
 
+    @Test(
+        "The log of a rollback branch has git's modes too, so that a member can go on with it",
+        arguments: [("group", 0o664), ("0660", 0o664), ("0640", 0o640), ("umask", 0o644)]
+    )
+    func sharedLog(_ spelling: String, _ mode: Int) throws {
+        let host = try Host(fleet: GoingBackTests().fleet(canary: false))
+        try host.hostGit("config", "core.sharedRepository", spelling)
+        try host.hostGit("config", "core.logAllRefUpdates", "true")
+        try host.push(FleetFixture.deploymentPath, "version: 1.0.0", "version: 1.1.0")
+        let goBack = ["-c", "umask 022; '\(Host.ensign)' rollback support/triage --env prod --now --reason bad"]
+        let result = try run("sh", goBack, in: host.bare)
+        #expect(result.status == 0, "\(result.errors)")
+        for folder in ["refs/heads", "logs/refs/heads"] {
+            let path = "\(folder)/ensign/rollback/prod/support/triage"
+            #expect(
+                try run("stat", ["-c", "%a", path], in: host.bare).output == "\(String(mode, radix: 8))\n",
+                "\(path)"
+            )
+        }
+    }
+
     // MARK: Which repository
 
     /// A bare repository as any clone can bring one, with a command of its own.

@@ -147,6 +147,55 @@ import Testing
         }
     }
 
+    @Test(
+        "A ledger that is gone with its mark was rolled back, as what is live says: nothing begins over it",
+        arguments: ["the header", "a route"]
+    )
+    func goneWithItsMark(_ witness: String) throws {
+        let ledger = try LedgerCopy()
+        try ledger.git("update-ref", "-d", LedgerCopy.ref)
+        try FileManager.default.removeItem(atPath: "\(ledger.bare)/ensign/high-water/prod")
+        if witness == "a route" {
+            try FileManager.default.removeItem(atPath: "\(ledger.bare)/ensign/live/prod/fleet.json")
+        }
+        #expect(try ledger.verify() == (5, "rolled back"))
+        for words in [
+            ["verify"], ["verify", "--env", "prod"], ["status"], ["status", "--output", "json"],
+            ["drift", "--env", "prod"],
+            ["keys"], ["reconcile", "--env", "prod"], ["plan", "--env", "prod"],
+        ] {
+            let answer = try run(Host.ensign, words, in: ledger.bare)
+            #expect(answer.status == 5, "\(words): \(answer.output)\(answer.errors)")
+            let said = answer.output + answer.errors
+            #expect(
+                said.contains("rolled back") && said.contains("has signed what is live as of entry"),
+                "\(words): \(said)"
+            )
+        }
+        #expect(try ledger.pointsAt().isEmpty)
+        // Back from a mirror, it is as it was.
+        try ledger.point(at: ledger.tip)
+        #expect(try ledger.verify() == (0, "intact"))
+        #expect(try ledger.ensign("reconcile", "--env", "prod").status == 0)
+    }
+
+    @Test(
+        "Whoever has lost the key too, or has nothing live, begins anew",
+        arguments: ["ensign/keys/prod", "ensign/live"]
+    )
+    func beginsAnew(_ lost: String) throws {
+        let ledger = try LedgerCopy()
+        try ledger.git("update-ref", "-d", LedgerCopy.ref)
+        for path in ["ensign/high-water/prod", lost] {
+            try FileManager.default.removeItem(atPath: "\(ledger.bare)/\(path)")
+        }
+        #expect(try ledger.ensign("init").status == 0)
+        let reconcile = try ledger.ensign("reconcile", "--env", "prod")
+        #expect(reconcile.status == 0, "\(reconcile.errors)")
+        #expect(try ledger.verify() == (0, "intact"))
+        #expect(try ledger.git("rev-list", "--first-parent", "--count", LedgerCopy.ref) == "3")
+    }
+
     @Test("A lock that a killed run left on the ledger's ref is removed")
     func staleLock() throws {
         let ledger = try LedgerCopy()

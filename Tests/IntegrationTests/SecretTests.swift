@@ -17,6 +17,11 @@ import Testing
             "server: {mcp: {url: 'https://user:hunter2secret@host/'}}",
             "server: {mcp: {url: 'https://host/mcp?api_token=hunter2secret'}}",
             "{server: {mcp: {url: 'https://a-long-name:and-a-password@host/'}}, credentials: hunter2secret}",
+            "server: {mcp: {command: [x, --password, [hunter2secret]]}}",
+            "server: {mcp: {command: [x, --api-token, {a: hunter2secret}]}}",
+            "server: {mcp: {command: [x, --password,\n      [hunter2secret]]}}",
+            "server:\n    mcp:\n      command:\n      - x\n      - --password\n      - [hunter2secret]",
+            "server: {mcp: {command: [x, '--Client-Secret', [hunter2secret, y]]}}",
             "credentials:\n    ref: hunter2secret", "credentials: {ref: |\n    hunter2secret\n  }",
         ],
         ["text", "json"]
@@ -56,5 +61,56 @@ import Testing
                 + host.ensign(verb, "--env", "prod", "--output", "json").output
         }
         #expect(!said.joined().contains("hunter2"))
+    }
+
+    // MARK: The forge's address
+
+    private static let verbs = [
+        ["reconcile", "--env", "prod"], ["reconcile", "--env", "prod", "-o", "json"], ["status"],
+        ["status", "-o", "json"],
+        ["init"], ["plan", "--env", "prod"], ["notify", "--env", "prod"],
+    ]
+
+    @Test(
+        "An address in place of a remote's name is refused, and none of it that may be secret is shown",
+        arguments: ["https://u:hunter2@127.0.0.1:1/x", "https://127.0.0.1:1/x?access_token=hunter2"]
+    )
+    func addressAsRemote(_ address: String) throws {
+        let host = try Host(fleet: FleetFixture())
+        try host.hostGit("config", "ensign.remote", address)
+        for verb in Self.verbs {
+            let answer = try host.ensign(arguments: verb)
+            let said = answer.output + answer.errors
+            #expect(!said.contains("hunter2"), "\(verb): \(said)")
+            guard verb[0] != "notify" else { continue }
+            #expect(answer.status == 1, "\(verb): \(said)")
+            #expect(said.contains("git config ensign.remote: 'https://127.0.0.1:1/x"), "\(verb): \(said)")
+            #expect(said.contains("is not the name of a remote"), "\(verb): \(said)")
+        }
+    }
+
+    @Test(
+        "Nor is what git says of the address of a remote",
+        arguments: ["u:hunter2@127.0.0.1:1/x", "127.0.0.1:1/x?a=hunter2"]
+    )
+    func remoteAddress(_ rest: String) throws {
+        let host = try Host(fleet: FleetFixture())
+        let told = "\(host.scratch.path)/told"
+        for (key, value) in [
+            ("remote.o.url", "https://\(rest)"), ("ensign.remote", "o"), ("ensign.notify", "cat >> '\(told)'"),
+        ] {
+            try host.hostGit("config", key, value)
+        }
+        var said = ""
+        for verb in Self.verbs + Self.verbs {
+            let answer = try host.ensign(arguments: verb)
+            said += answer.output + answer.errors
+        }
+        for path in ["\(host.bare)/ensign/forge/branch.fetch", told] {
+            let kept = try String(contentsOfFile: path, encoding: .utf8)
+            #expect(kept.contains("127.0.0.1"), "\(kept)")
+            said += kept
+        }
+        #expect(!said.contains("hunter2"), "\(said)")
     }
 }

@@ -32,6 +32,61 @@ import Testing
         #expect(try host.ensign("reconcile", "--env", "prod").status == 64)
     }
 
+    @Test("A misspelt name is told with what was probably meant")
+    func nearest() throws {
+        let host = try Host(fleet: FleetFixture())
+        for (words, meant) in [
+            (["status", "--env", "prd"], "'prod'"),
+            (["new", "deployment", "support/triage", "--env", "prodd"], "'prod'"),
+            (["rollout", "stat"], "'status'"), (["diff", "prod", "deb"], "'dev'"),
+            (["diff", "prodd", "dev"], "'prod'"),
+            (["halt", "--team", "suport", "--env", "prod", "--reason", "x"], "'support'"),
+        ] {
+            let result = try run(Host.ensign, words, in: host.work)
+            #expect(result.status == 64, "\(words): \(result.errors)")
+            #expect(result.errors.contains("did you mean \(meant)?"), "\(words): \(result.errors)")
+        }
+        // The right one is for the host.
+        let team = try run(Host.ensign, ["halt", "--team", "support", "--env", "prod", "--reason", "x"], in: host.work)
+        #expect(team.status == 4, "\(team.errors)")
+        let mixed = try run(Host.ensign, ["diff", "prod", "deb"], in: host.work).errors
+        #expect(mixed.contains("'prod' is an environment, and 'deb' is none"), "\(mixed)")
+    }
+
+    @Test(
+        "A revision that names no commit is wrong use, and nothing is damaged",
+        arguments: ["main^{tree}", "main:fleet", "main:fleet/teams/support.yaml", "main..dev", "ma in"]
+    )
+    func noCommit(_ revision: String) throws {
+        let host = try Host(fleet: FleetFixture())
+        for words in [
+            ["validate", "--rev", revision], ["who-can", "crm.find", "--env", "prod", "--rev", revision],
+            ["diff", revision, "main"],
+        ] {
+            let result = try run(Host.ensign, words, in: host.work)
+            #expect(result.status == 64, "\(words): \(result.errors)")
+            #expect(
+                result.errors.contains(revision) && !result.errors.contains("git fsck"),
+                "\(words): \(result.errors)"
+            )
+        }
+    }
+
+    @Test("A setting of the branch that can be none is named", arguments: ["", "ma in", "a..b"])
+    func badBranch(_ name: String) throws {
+        let host = try Host(fleet: FleetFixture())
+        try host.hostGit("config", "ensign.branch", name)
+        for words in [["status"], ["reconcile", "--env", "prod"], ["plan", "--env", "prod"]] {
+            let result = try host.ensign(arguments: words)
+            #expect(result.status == 1, "\(words): \(result.output)\(result.errors)")
+            #expect(
+                result.errors.contains("git config ensign.branch: '\(name)' is not the name of a branch"),
+                "\(words): \(result.errors)"
+            )
+            #expect(!result.errors.contains("git fsck"), "\(words): \(result.errors)")
+        }
+    }
+
     @Test("The ledger of an environment whose ref is gone is asked about, not unknown")
     func removedLedger() throws {
         let host = try Host(fleet: FleetFixture())

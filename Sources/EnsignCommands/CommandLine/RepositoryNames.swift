@@ -21,6 +21,7 @@ extension Completer {
             case .version: versions(of: arguments.last { AgentID($0) != nil } ?? "").map(\.description)
             case .revision: try? revisions()
             case .side: sides()
+            case .subject: subjects()
             }
         return words ?? []
     }
@@ -77,6 +78,15 @@ extension Completer {
             try site.repository.references(matching: "refs/\(kind)/*").map {
                 String($0.name.dropFirst("refs/\(kind)/".count))
             }
+        }
+    }
+
+    /// What `new` makes something for that is there already.
+    private func subjects() -> [String] {
+        switch arguments.first {
+        case "version", "deployment": ((try? agents()) ?? []).map(\.description)
+        case "binding": tools
+        default: []
         }
     }
 

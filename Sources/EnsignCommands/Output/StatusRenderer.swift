@@ -28,7 +28,8 @@ struct StatusRenderer {
     var notes: [String] {
         let retired = status.environments.count - shown.count
         let names = status.environments.filter(\.isRetired).map(\.name).joined(separator: ", ")
-        return shown.flatMap { row in notes(row).map { "\(row.name): \($0.onOneLine)" } }
+        return status.warnings.map(\.onOneLine)
+            + shown.flatMap { row in notes(row).map { "\(row.name): \($0.onOneLine)" } }
             + (retired > 0 ? ["no longer declared, and nothing is live: \(names)"] : [])
     }
 
@@ -47,6 +48,9 @@ struct StatusRenderer {
         var notes: [String] = []
         if let message = row.unreadable.map({ Explanation($0).message }) ?? row.status?.message, !message.isEmpty {
             notes.append(message)
+        }
+        if let problem = row.targetProblem?.description, row.status?.message.contains(problem) != true {
+            notes.append(problem)
         }
         if row.hasNoBranch {
             notes.append("the desired branch is not here: what is live stays; 'git config ensign.branch' names it")

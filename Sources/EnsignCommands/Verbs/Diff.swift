@@ -65,7 +65,7 @@ private struct Comparison {
         if names.contains(first), names.contains(second) {
             return [try environments(first, second, commit)]
         }
-        let (old, new) = (try site.resolve(first), try site.resolve(second))
+        let (old, new) = (try side(first, or: second, names), try side(second, or: first, names))
         let asked = try invocation["env"] == nil ? [] : [invocation.environment()]
         let all = Set(try site.environments(in: site.repository.commit(old).tree))
             .union(try site.environments(in: site.repository.commit(new).tree))
@@ -76,6 +76,23 @@ private struct Comparison {
             var compared = try plan(environment, new, second).compared(with: try plan(environment, old, first))
             compared.guards = try guards(environment, new, since: old)
             return compared
+        }
+    }
+
+    /// The commit of a side. Where there is none, an environment was meant: by this side, or by the other one.
+    ///
+    /// - Parameter environments: Those that are declared.
+    private func side(_ text: String, or other: String, _ environments: [String]) throws -> ObjectID {
+        do { return try site.resolve(text) } catch let failure as Failure where failure.code == .usage {
+            if environments.contains(text) {
+                throw UsageError(
+                    message: "'\(text)' is an environment, and '\(other)' is none",
+                    hint: Suggestion.hint(for: other, among: environments, plural: "environments"),
+                    verb: "diff"
+                )
+            }
+            guard let near = Suggestion.nearest(to: text, in: environments) else { throw failure }
+            throw UsageError(message: failure.message, hint: "did you mean '\(near)'?", verb: "diff")
         }
     }
 

@@ -48,7 +48,7 @@ extension Argument {
 }
 
 extension Option {
-    static let haltedTeam = Option(name: "team", summary: "Name a team instead of an agent", value: "TEAM")
+    static let haltedTeam = Option(name: "team", summary: "Name a team instead of an agent", value: "TEAM", kind: .team)
     static let haltedAll = Option(name: "all", summary: "Take all agents of the environment")
     static let requiredReason = Option(
         name: "reason",
@@ -83,6 +83,9 @@ extension Invocation {
         case .agent(let agent): (named, what) = (agent, agent.description)
         case .team(let team): what = "--team \(team)"
         case .all: what = "--all"
+        }
+        if case .team(let team) = scope, !site.reconciles, let near = site.teamCalled(team, today: today) {
+            throw UsageError(message: "there is no team '\(team)'", hint: "did you mean '\(near)'?", verb: verb.name)
         }
         let words = "ensign \(verb.name) \(what) --env \(environment) --reason ..."
         try site.requireHost(words, environment, named, halted: halted)

@@ -161,6 +161,7 @@ struct Hooks {
             )
             return .done
         }
+        for slip in try site.environmentSlips(declared: environments) { console.note("warning: \(slip.onOneLine)") }
         var unproven: [HeldAgent] = []
         for environment in configured(environments + recorded) {
             do {

@@ -43,6 +43,7 @@ struct RepositorySetup {
     }
 
     func host() throws -> ExitCode {
+        try site.settings.checkDesiredRef()
         for folder in site.files.folders { try Files.makeDirectories(folder.path, mode: folder.mode) }
         try configure("ensign.client", nil)
         try hide("refs/ensign", "nobody can push to the ledger")

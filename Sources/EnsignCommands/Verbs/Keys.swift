@@ -56,6 +56,10 @@ extension Verb {
                 worst = worst.worst(explanation.code)
             }
         }
+        // Nothing would pass for "no keys".
+        if keys.isEmpty, worst == .done, !site.reconciles {
+            throw Failure(message: "there is no ledger here: whose keys count is not known", hints: [Ledger.fetching])
+        }
         if invocation.format == .json {
             invocation.json(SigningKey.json(keys))
         } else {

@@ -19,7 +19,11 @@ extension Verb {
                 summary: "agent, version, tool, role, team, env, deployment or binding",
                 kind: .choice(["agent", "version", "tool", "role", "team", "env", "deployment", "binding"])
             ),
-            Argument(name: "NAME", summary: "<team>/<agent> for agent, version and deployment, else a name"),
+            Argument(
+                name: "NAME",
+                summary: "<team>/<agent> for agent, version and deployment, else a name",
+                kind: .subject
+            ),
         ],
         options: [
             Option(name: "team", summary: "Name the team that owns a new tool", value: "TEAM", kind: .team),

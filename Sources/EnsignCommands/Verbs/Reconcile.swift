@@ -69,7 +69,7 @@ extension Verb {
         } else if let forge {
             try invocation.settle(environment, site, forge)
         }
-        let isPushed = try forge.map { try invocation.push(environment, $0) } ?? true
+        let isPushed = try forge.map { try invocation.push(environment, $0) && $0.hasBranches(of: environment) } ?? true
         // How the forge did is known only now.
         if forge != nil { invocation.notify(environment, site) }
         return result == .done && !(isFetched && isPushed) ? .failed : result

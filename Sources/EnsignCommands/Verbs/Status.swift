@@ -48,6 +48,8 @@ extension Site {
                 ? "" : "; 'git fetch' brings it, or name another: git config ensign.branch NAME"
             return "there is no \(settings.desiredRef) yet, which says what is desired\(next)"
         }
+        // What is wrong with the setting is said.
+        if rows.isEmpty, settings.environments != nil { return nil }
         if rows.isEmpty { return "\(settings.desiredRef) declares no environment: 'ensign new env dev' starts one" }
         guard rows.allSatisfy({ $0.tip == nil && $0.unreadable == nil }), !reconciles, let remote = remotes.first else {
             return nil

@@ -41,13 +41,7 @@ extension Verb {
         }
         if invocation.format == .json { invocation.json(LedgerCheck.json(checks)) }
         guard names.isEmpty else { return worst }
-        // On a host nothing was recorded yet. Anywhere else the ledger was not fetched, and nothing was proven.
-        guard site.reconciles else {
-            throw Failure(
-                message: "there is no ledger here: nothing was verified",
-                hints: ["git fetch origin 'refs/ensign/ledger/*:refs/ensign/ledger/*'"]
-            )
-        }
+        guard site.reconciles else { throw LedgerCheck.NoLedger() }
         if !invocation.isQuiet { invocation.console.note("there is no ledger here yet") }
         return worst
     }

@@ -53,6 +53,7 @@ extension Verb {
             report: { log.write($0) }
         )
         try watcher.run { environments in
+            for slip in asked.isEmpty ? (try? site.environmentSlips()) ?? [] : [] { log.warn(slip) }
             log.say(
                 "watching \(environments.isEmpty ? "for the first environment" : environments.joined(separator: ", ")) at \(site.settings.desiredRef)"
             )
@@ -73,6 +74,8 @@ private struct WatchLog: Sendable {
     func say(_ text: String) {
         if !isQuiet { console.note("\(time) \(text)") }
     }
+
+    func warn(_ text: String) { console.note("\(time) warning: \(text.onOneLine)") }
 
     func write(_ event: WatchEvent) {
         switch event {

@@ -1,7 +1,7 @@
 package import EnsignLedger
 package import EnsignModel
 
-/// Why the forge could not be fetched from, or did not take a ledger, since the last time that it worked.
+/// Why the forge could not be fetched from, or did not take a ledger or a branch, since the last time that it worked.
 package struct ForgeFailure: Sendable, Hashable {
     /// When it first failed.
     package var since: Timestamp
@@ -26,7 +26,9 @@ package struct ForgeFailure: Sendable, Hashable {
     fileprivate init?(_ json: JSONValue?) {
         guard let since = json?["since"]?.string.flatMap({ Timestamp($0) }), let reason = json?["reason"]?.string
         else { return nil }
-        self.init(since: since, attempts: max(1, json?["attempts"]?.int ?? 1), reason: reason.cut(utf8: 500))
+        // Earlier versions kept it with what an address has behind its "?".
+        let plain = reason.withoutCredentials.cut(utf8: 500)
+        self.init(since: since, attempts: max(1, json?["attempts"]?.int ?? 1), reason: plain)
     }
 
     private init(since: Timestamp, attempts: Int64, reason: String) {
@@ -66,13 +68,21 @@ extension ForgeFetch: StateValue {
     }
 }
 
-/// How bringing an environment's ledger to the forge went: `<git dir>/ensign/forge/<env>`.
+/// How bringing an environment's ledger and its rollback branches to the forge went: `<git dir>/ensign/forge/<env>`.
 package struct ForgePush: Sendable, Hashable {
     /// The newest entry that the forge is known to have; nil for none.
     package private(set) var sequence: Int64?
     package private(set) var failure: ForgeFailure?
+    /// Why a rollback branch is not there as it is here; nil when all are.
+    package private(set) var branchFailure: ForgeFailure?
 
     package init() {}
+
+    package mutating func settled() { branchFailure = nil }
+
+    package mutating func failedToSettle(_ reason: String, at now: Timestamp) {
+        branchFailure = .adding(reason, to: branchFailure, at: now)
+    }
 
     package mutating func succeeded(_ sequence: Int64) { (self.sequence, failure) = (sequence, nil) }
 
@@ -87,9 +97,13 @@ extension ForgePush: StateValue {
     package init?(_ contents: StateContents) {
         sequence = contents["seq"]?.int
         failure = ForgeFailure(contents["failure"])
+        branchFailure = ForgeFailure(contents["branchFailure"])
     }
 
     package var contents: StateContents {
-        StateContents(["seq": sequence.map { .integer($0) } ?? .null, "failure": failure?.json ?? .null])
+        StateContents([
+            "seq": sequence.map { .integer($0) } ?? .null, "failure": failure?.json ?? .null,
+            "branchFailure": branchFailure?.json ?? .null,
+        ])
     }
 }

@@ -31,6 +31,9 @@ package struct ForgeStatus: Sendable, Hashable {
     /// Whether nothing was fetched although it was tried: what is desired may have moved on.
     package var isStale: Bool { fetch.failure != nil }
 
+    /// Whether it has not got all that is made here: the ledger, and rollback branches.
+    package var lacksSomething: Bool { push.failure != nil || push.branchFailure != nil }
+
     /// What is the matter, a sentence each without a full stop; empty when all is well.
     package var sentences: [String] {
         var sentences: [String] = []
@@ -43,6 +46,9 @@ package struct ForgeStatus: Sendable, Hashable {
                 "\(counted(Int(clamping: unpushed), "entry is", "entries are")) not pushed to \(remote) since \(failure.since): \(failure.reason)"
             )
         }
+        if let failure = push.branchFailure {
+            sentences.append("since \(failure.since) \(failure.reason)")
+        }
         return sentences
     }
 
@@ -50,7 +56,7 @@ package struct ForgeStatus: Sendable, Hashable {
         [
             "remote": .string(remote), "lastFetch": fetch.last.map { .string($0.description) } ?? .null,
             "fetchFailure": fetch.failure?.json ?? .null, "pushFailure": push.failure?.json ?? .null,
-            "unpushed": .integer(unpushed),
+            "branchFailure": push.branchFailure?.json ?? .null, "unpushed": .integer(unpushed),
         ]
     }
 
@@ -58,7 +64,7 @@ package struct ForgeStatus: Sendable, Hashable {
 
     /// What an operator is told about, once for as long as it lasts.
     package enum Trouble: String, Sendable, CaseIterable {
-        case fetch, push
+        case fetch, push, branch
     }
 
     /// A single fetch that fails is nobody's business: the next one is seconds away.
@@ -66,6 +72,7 @@ package struct ForgeStatus: Sendable, Hashable {
         var troubles: Set<Trouble> = []
         if let failure = fetch.failure, failure.attempts > 1 { troubles.insert(.fetch) }
         if push.failure != nil { troubles.insert(.push) }
+        if push.branchFailure != nil { troubles.insert(.branch) }
         return troubles
     }
 }

@@ -253,7 +253,7 @@ package struct Courier {
             return
         }
         let what = forge.sentences.isEmpty ? "\(forge.remote) works again" : forge.sentences.joined(separator: "; ")
-        let since = (forge.fetch.failure ?? forge.push.failure)?.since ?? forge.fetch.last
+        let since = (forge.fetch.failure ?? forge.push.failure ?? forge.push.branchFailure)?.since ?? forge.fetch.last
         var letter = Letter(
             tip,
             id: "forge-\(since?.description ?? "")-\(forge.troubles.map(\.rawValue).sorted().joined(separator: "-"))",

@@ -8,7 +8,7 @@ package enum LiteralSecrets {
     /// Whether a text is a secret by its form.
     package static func isSecret(_ text: String) -> Bool {
         let bytes = Array(text.utf8)
-        return SecretForms.known(in: bytes) != nil || bytes.count >= 20 && SecretForms.isRandom(bytes)
+        return SecretForms.known(inEncoded: bytes) != nil || bytes.count >= 20 && SecretForms.isRandom(bytes)
     }
 
     /// A text for people, with `***` for each secret in it.

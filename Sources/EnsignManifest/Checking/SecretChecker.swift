@@ -65,7 +65,7 @@ struct SecretChecker {
         let text = tape.bytes(of: node)
         // Words are made where something is found, not for each text of a fleet.
         func place() -> String { isKey ? "a key of \(name)" : name }
-        if let (title, _) = SecretForms.known(in: text) {
+        if let title = isConfiguration ? SecretForms.known(inEncoded: text) : SecretForms.known(in: text)?.title {
             add("\(place()): this looks like \(title)", node)
         } else if isConfiguration, text.count >= 20, SecretForms.isRandom(text) {
             add("\(place()): this looks like a key or a token", node)

@@ -73,8 +73,8 @@ enum SecretForms {
             if byte == 0x2D, has(bytes, index, "-----BEGIN "), isPrivateKey(bytes, index) {
                 return ("a private key", index)
             }
-            if byte == 0x3A, has(bytes, index, "://"), isPassword(bytes, index + 3) {
-                return ("a password in a URL", index + 3)
+            if byte == 0x3A, let start = authority(bytes, index), isPassword(bytes, start) {
+                return ("a password in a URL", start)
             }
             guard !isInWord else { continue }
             let isBehindToken = index > 0 && Alphabet.dotted.contains(bytes[index - 1])
@@ -105,6 +105,26 @@ enum SecretForms {
         guard has(bytes, start, "eyJ") else { return false }
         let parts = bytes[start...].prefix(while: Alphabet.dotted.contains).split(separator: 0x2E)
         return parts.count >= 3 && parts[1].starts(with: "eyJ".utf8) && parts.prefix(3).allSatisfy { $0.count >= 10 }
+    }
+
+    /// Schemes of which clients mend addresses: they take backslashes for slashes, and any number of them, also none
+    /// (https://url.spec.whatwg.org, "special authority slashes state").
+    private static let mended = ["https", "http", "wss", "ws", "ftp"].map { Array($0.utf8) }
+
+    /// Where the authority of an address begins whose scheme ends at a colon; nil where it has none.
+    private static func authority(_ bytes: ContiguousArray<UInt8>, _ colon: Int) -> Int? {
+        let scheme = bytes[..<colon].suffix(8).map { $0 | 0x20 }
+        let isMended = mended.contains { name in
+            guard scheme.suffix(name.count).elementsEqual(name) else { return false }
+            return !(scheme.dropLast(name.count).last.map(Alphabet.dotted.contains) ?? false)
+        }
+        guard isMended else { return has(bytes, colon, "://") ? colon + 3 : nil }
+        return bytes[(colon + 1)...].firstIndex { $0 != 0x2F && $0 != 0x5C }
+    }
+
+    /// The same of what addresses write as `%3A`.
+    static func known(inEncoded text: some RandomAccessCollection<UInt8>) -> String? {
+        known(in: text)?.title ?? PercentEncoding.decoded(Array(text)[...]).flatMap { known(in: $0)?.title }
     }
 
     /// `user:password@` at the beginning of an authority, unless a variable stands for the password; `token@` where what

@@ -202,12 +202,33 @@ struct ShapeChecker {
 
     // MARK: Scalars
 
+    /// A key is text: like where text is wanted, `no` and `2026-01-01` are, and what no reader takes for text is not.
+    ///
+    /// - Returns: Whether it is text.
+    @discardableResult
+    private mutating func checkKey(_ node: Int) -> Bool {
+        guard tape.kind(of: node) == .plain else { return true }
+        let found: String
+        switch Scalar(plain: tape.bytes(of: node)) {
+        case .null: found = "nothing"
+        case .boolean: found = "a boolean"
+        case .integer, .number, .outOfRange: found = "a number"
+        case .ambiguous where tape.string(of: node) == "~": found = "nothing"
+        case .text, .ambiguous: return true
+        }
+        let text = tape.string(of: node).cut(utf8: 40)
+        error("wrong-type", "a key must be text, and '\(text)' is \(found)", node, hint: "quote it: \"\(text)\"")
+        return false
+    }
+
     private mutating func checkText(_ node: Int, _ form: TextForm, _ name: String, isKey: Bool = false) {
         switch tape.kind(of: node) {
         case .mapping, .sequence: return wrongType(node, name, form.title)
         case .invalid: return
         case .quoted: break
-        case .plain where isKey || form.takesAnyScalar: break
+        case .plain where isKey:
+            guard checkKey(node) else { return }
+        case .plain where form.takesAnyScalar: break
         case .plain:
             switch Scalar(plain: tape.bytes(of: node)) {
             case .null:
@@ -345,6 +366,7 @@ struct ShapeChecker {
             switch tape.kind(of: index) {
             case .mapping:
                 tape.forEachPair(of: index) { key, _ in keys.insert(key) }
+                tape.forEachPair(of: index) { key, _ in checkKey(key) }
             case .plain where !keys.contains(index) && clamped[index] == nil:
                 checkAnyScalar(index, name, isSchema: isSchema)
             case .sequence, .quoted, .plain, .invalid: break

@@ -216,6 +216,15 @@ extension TextForm {
     /// keeps it for ever.
     static let url = TextForm("a URL without credentials", code: "literal-secret") { text in
         if let problem = line.problem(text) { return problem }
+        let secret = "a name, a password or a token is part of it: a literal secret is never accepted"
+        guard isPlainAddress(text) else {
+            return "it is not written <scheme>://<host>..., and clients may find a name and a password in it"
+        }
+        // An address in the address, as `?next=` has it.
+        let decoded = PercentEncoding.decoded(Array(text.utf8)[...]).map { String(decoding: $0, as: UTF8.self) } ?? text
+        for part in decoded.split(separator: "://").dropFirst() {
+            if part.prefix(while: { !"/?#&\\".contains($0) }).contains("@") { return secret }
+        }
         guard let slashes = text.firstRange(of: "//") else { return nil }
         let rest = text[slashes.upperBound...]
         let authority = rest.prefix { $0 != "/" && $0 != "?" && $0 != "#" }
@@ -226,8 +235,20 @@ extension TextForm {
             name.contains("%")
                 || SecretNames.words(name).contains(where: tellingWords.contains) || SecretNames.isTelling(name)
         }
-        return authority.contains("@") || isTelling
-            ? "a name, a password or a token is part of it: a literal secret is never accepted" : nil
+        return authority.contains("@") || isTelling ? secret : nil
+    }
+
+    /// Whether all clients read the same host in an address. Many mend what is written in another form: they take
+    /// backslashes for slashes, and any number of them (https://url.spec.whatwg.org, "special authority slashes state").
+    private static func isPlainAddress(_ text: String) -> Bool {
+        guard let colon = text.firstIndex(where: { $0 == ":" || $0 == "/" || $0 == "\\" }), text[colon] == ":" else {
+            return !text.contains { $0 == "@" || $0 == "\\" }
+        }
+        let rest = text[colon...].dropFirst()
+        let slashes = rest.prefix { $0 == "/" || $0 == "\\" }
+        // `host:8080/path` has no scheme.
+        if slashes.isEmpty { return !rest.contains { $0 == "@" || $0 == "\\" } && !rest.lowercased().contains("%40") }
+        return slashes == "//" && !rest.prefix { $0 != "?" && $0 != "#" }.contains("\\")
     }
 
     private static let tellingWords: Set = [

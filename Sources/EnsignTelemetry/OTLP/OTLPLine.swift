@@ -22,7 +22,9 @@ package enum OTLPLine {
         rejections: inout Rejections
     ) {
         let count = events.count
-        var start = 0
+        // RFC 8259, section 8.1: a reader may pass over a byte order mark.
+        let first = unsafe bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0
+        var start = first
         while true {
             do {
                 var reader = unsafe OTLPReader(bytes, from: start, describing: describes)
@@ -33,7 +35,7 @@ package enum OTLPLine {
             } catch {
                 let isTooLong = events.count - count >= most
                 events.removeSubrange(count...)
-                if start == 0 { rejections.add(isTooLong ? .longLine : .malformedLine) }
+                if start == first { rejections.add(isTooLong ? .longLine : .malformedLine) }
                 if isTooLong { return }
             }
             guard let next = unsafe lastBeginning(in: bytes), next > start else { return }

@@ -69,17 +69,31 @@ extension JSONScanner {
             }
             let (product, overflow) = value.multipliedReportingOverflow(by: 10)
             let (sum, overflowed) = product.subtractingReportingOverflow(Int64(digit - UInt8(ascii: "0")))
-            guard !overflow, !overflowed else { return nil }
+            // What follows may make it smaller again.
+            guard !overflow, !overflowed else { return whole(string(digits)) }
             value = sum
         }
         if isNegative { return value }
         return value == .min ? nil : -value
     }
 
-    /// A whole number in any way of writing it: `12`, `012`, and 1e3 or 12.0, which some writers use.
+    /// A whole number in any way of writing it: `12`, `012`, and 1e3 or 12.0, which some writers use. Digit by digit: a double
+    /// has no room for a time.
     private func whole(_ text: String) -> Int64? {
-        if let integer = Int64(text), !text.hasPrefix("+") { return integer }
-        return decimal(text).flatMap { Int64(exactly: $0) }
+        guard decimal(text) != nil else { return nil }
+        let parts = text.split(omittingEmptySubsequences: false) { $0 == "e" || $0 == "E" }
+        let halves = parts[0].split(separator: ".", omittingEmptySubsequences: false)
+        guard let power = parts.count == 1 ? 0 : Int(parts[1]), power.magnitude <= 1_000 else { return nil }
+        var digits = halves.joined()
+        var zeros = power - (halves.count == 2 ? halves[1].utf8.count : 0)
+        while zeros < 0, digits.last == "0" {
+            digits.removeLast()
+            zeros += 1
+        }
+        guard digits.contains(where: { $0 != "0" && $0 != "-" }) else { return 0 }
+        // More than an Int64 can hold.
+        guard (0...20).contains(zeros) else { return nil }
+        return Int64(digits + String(repeating: "0", count: zeros))
     }
 
     /// A number as JSON writes it. Swift reads more: `0x64` and `inf` are not numbers here.
