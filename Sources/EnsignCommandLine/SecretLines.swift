@@ -66,18 +66,14 @@ struct SecretLines {
     /// Where the first word of a command ends that asks for a secret, such as `--password`: what follows is given to it, in
     /// the same line or in those below.
     private static func option(in line: [UInt8]) -> Int? {
-        var start = line.startIndex
-        while start < line.endIndex {
-            guard isNamePart(line[start] | 0x20) else {
-                start += 1
-                continue
-            }
-            let word = line[start...].prefix { isNamePart($0) || (0x41...0x5A).contains($0) }
-            let lower = word.map { (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 }
-            if lower.first == UInt8(ascii: "-"), telling.contains(where: { lower.suffix($0.count).elementsEqual($0) }) {
+        let lower = line.map { (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 }
+        var start = lower.startIndex
+        while start < lower.endIndex {
+            let word = lower[start...].prefix(while: isNamePart)
+            if word.first == UInt8(ascii: "-"), telling.contains(where: { word.suffix($0.count).elementsEqual($0) }) {
                 return word.endIndex
             }
-            start = word.endIndex
+            start = word.endIndex + 1
         }
         return nil
     }

@@ -9,7 +9,12 @@ final class SwitchingGatekeeper: Gatekeeper {
     private let serving: Mutex<Gateway>
     private let retiring = WorkerPool(most: 4)
 
-    init(_ gateway: Gateway) { serving = Mutex(gateway) }
+    private let encryption: ServedEncryption
+
+    init(_ gateway: Gateway) {
+        serving = Mutex(gateway)
+        encryption = ServedEncryption(gateway.file.listen.https)
+    }
 
     var current: Gateway { serving.withLock { $0 } }
 
@@ -36,6 +41,11 @@ final class SwitchingGatekeeper: Gatekeeper {
         next.start(claim)
         serving.withLock { $0 = next }
         speaker.tell("the file was read again; claim \(claim.sentence)")
+        if let https = operatorFile.file.listen.https, !encryption.isStill(https) {
+            speaker.tell(
+                "the certificate, its key or the client's authorities have changed: they count from the next start"
+            )
+        }
         if !retiring.run({ before.retire() }) { speaker.tell("servers of an earlier file go on until the end") }
     }
 

@@ -408,6 +408,22 @@ struct ProgramUpstreamTests {
         #expect(upstream.said.count < 20_000 && upstream.said.starts(with: "secret\u{1b}[2J\nsecret".utf8))
     }
 
+    @Test("what nobody waits for any more is not asked of a server that took its time to start")
+    func sleepy() throws {
+        let upstream = upstream("sleepy")
+        defer { upstream.end() }
+        #expect(throws: UpstreamFailure.self) { try upstream.listing(within: .milliseconds(200)) }
+        let end = ContinuousClock.now + .seconds(20)
+        while !((try? scratch.read("seen")) ?? "").contains("notifications/initialized"), ContinuousClock.now < end {
+            usleep(5_000)
+        }
+        usleep(200_000)
+        let read = try scratch.read("seen")
+        #expect(!read.contains("tools/list") && !read.contains("cancelled"), "\(read)")
+        #expect(try upstream.listing(within: .seconds(20)).tools.count == 3)
+        #expect(starts == 1)
+    }
+
     @Test("a list is asked for again when the server says that it has changed, or has been started anew")
     func listing() throws {
         let upstream = upstream("legacy")

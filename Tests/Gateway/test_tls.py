@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import shutil
 import ssl
 import subprocess
 import threading
@@ -115,8 +116,16 @@ class FrontTests(Case):
                 connection.close()
 
         friend, stranger = ours.sign("friend", "clientAuth"), other.sign("stranger", "clientAuth")
-        with Serving(world):
+        with Serving(world) as serving:
             self.assertEqual(status(friend), 200)
+            serving.reload()
+            self.assertNotIn("from the next start", serving.output.read_text())
+            # A renewed certificate is not taken by those who listen already, and that is said.
+            renewed, its_key = ours.sign("renewed", "serverAuth")
+            shutil.copy(renewed, certificate)
+            shutil.copy(its_key, key)
+            serving.reload()
+            serving.wait_for("they count from the next start")
             self.assertEqual(status(friend, "wrong"), 401)
             for nobody in (None, stranger):
                 self.assertIn(status(nobody), (403, None))

@@ -22,6 +22,7 @@ import Testing
             "server: {mcp: {command: [x, --password,\n      [hunter2secret]]}}",
             "server:\n    mcp:\n      command:\n      - x\n      - --password\n      - [hunter2secret]",
             "server: {mcp: {command: [x, '--Client-Secret', [hunter2secret, y]]}}",
+            "server: {mcp: {command: [x\u{10}, \r --password, [hunter2secret, y]]}}",
             "credentials:\n    ref: hunter2secret", "credentials: {ref: |\n    hunter2secret\n  }",
         ],
         ["text", "json"]

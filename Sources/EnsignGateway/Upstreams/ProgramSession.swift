@@ -134,6 +134,10 @@ final class ProgramSession: Sendable {
         reading: ClientReading? = nil,
         _ message: (Int64) -> JSONValue
     ) -> Ending {
+        // A server that took its time to start is not asked what nobody waits for any more, and then told to forget it.
+        guard ContinuousClock.now < deadline else {
+            return .notSent(UpstreamFailure(.timedOut, "the time was over before it could be asked"))
+        }
         let inbox = Inbox(wantsProgress: progress != nil)
         let taken = state.withLock { state -> Result<Int64, UpstreamFailure> in
             if let ended = state.ended { return .failure(ended) }

@@ -125,6 +125,8 @@ def take(request):
             os._exit(1)
         if BEHAVIOUR == "hangs":
             time.sleep(600)
+        if BEHAVIOUR == "sleepy":
+            time.sleep(1)
         if BEHAVIOUR == "other":
             return answer(request, {"protocolVersion": "1999-01-01"})
         answer(request, {"protocolVersion": "2025-11-25", "capabilities": {}, "serverInfo": {"name": "up", "version": "1"}})
