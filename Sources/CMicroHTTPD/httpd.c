@@ -216,3 +216,14 @@ int chttpd_is_for(const char *certificate, const char *host)
     gnutls_x509_crt_deinit(parsed);
     return result;
 }
+
+int chttpd_fits(const char *certificate, const char *key)
+{
+    gnutls_certificate_credentials_t credentials;
+    if (gnutls_certificate_allocate_credentials(&credentials) != GNUTLS_E_SUCCESS) return 0;
+    const gnutls_datum_t chain = {(unsigned char *)(uintptr_t)certificate, (unsigned)strlen(certificate)};
+    const gnutls_datum_t secret = {(unsigned char *)(uintptr_t)key, (unsigned)strlen(key)};
+    const int result = gnutls_certificate_set_x509_key_mem(credentials, &chain, &secret, GNUTLS_X509_FMT_PEM);
+    gnutls_certificate_free_credentials(credentials);
+    return result >= 0;
+}

@@ -1,11 +1,13 @@
 import EnsignGit
 package import EnsignLedger
 import EnsignModel
+import EnsignPolicy
 package import EnsignTargets
 
 /// The recorded state as a target is compared with it.
 package final class RecordedFiles: ExpectedFiles {
     private let tree: RecordedTree
+    private let environment: String
     private let header: ExpectedHeader
     private var last: (folder: String, entries: [String: TreeEntry]?)?
 
@@ -17,6 +19,7 @@ package final class RecordedFiles: ExpectedFiles {
     /// - Parameter allowsBareHeader: Whether nothing here was signed yet.
     init(_ tip: RecordedEntry, _ ledger: Ledger, allowsBareHeader: Bool) throws {
         tree = RecordedTree(repository: ledger.repository, tip: tip)
+        environment = ledger.environment
         header = ExpectedHeader(try ledger.publishing(tip), tip: tip, allowsBare: allowsBareHeader)
     }
 
@@ -39,7 +42,17 @@ package final class RecordedFiles: ExpectedFiles {
 
     package func matches(_ bytes: [UInt8], at path: String) throws -> Bool {
         if path == LivePath.header { return header.matches(bytes) }
-        return try entry(path)?.id == Repository.objectID(of: bytes, .blob)
+        guard let entry = try entry(path) else { return false }
+        return try entry.id == Repository.objectID(of: bytes, .blob) || isHaltAgain(bytes, path, entry)
+    }
+
+    /// Whether a stop was put in place once more, after it was recorded: whoever stops agents waits for nobody, and nobody has
+    /// to prove it.
+    private func isHaltAgain(_ bytes: [UInt8], _ path: String, _ entry: TreeEntry) throws -> Bool {
+        guard let agent = LivePath.agent(atRoute: path), bytes == Route.halted(agent, environment).bytes else {
+            return false
+        }
+        return try Route.isHalted(tree.bytes(entry))
     }
 
     private func entry(_ path: String) throws -> TreeEntry? {

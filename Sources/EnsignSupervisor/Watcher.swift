@@ -18,6 +18,8 @@ package struct Watcher {
         actor: Entry.Actor,
         report: @escaping @Sendable (WatchEvent) -> Void
     ) {
+        // Before the first thread, or it ends the process as long as it has not blocked them itself.
+        TerminationSignals.block()
         place = WatchedSite(
             opening: site.repository.opening,
             overrides: overrides,
@@ -33,7 +35,6 @@ package struct Watcher {
     /// - Parameter ready: Called once everything is being watched.
     /// - Throws: ``RepositoryGone`` when the repository is moved away or removed meanwhile.
     package func run(ready: ([String]) -> Void) throws {
-        TerminationSignals.block()
         let site = try place.open()
         let service = try Service()
         // Ends with the process: it only waits for signals, and the process ends after the first.

@@ -46,7 +46,7 @@ class TokenTests(Case):
         forged = other.token("triage", iss=issuer.url)
         head, body, signature = issuer.token("triage").split(".")
         changed = issuer.token("reader").split(".")[1]
-        with Serving(world):
+        with Serving(world) as serving:
             for subject, wanted in (("triage", None), ("reader", "not-granted")):
                 web.token = issuer.token(subject)
                 self.assertEqual(reason(web.call("payments__refund", {"payment": "p", "amount": 5})), wanted)
@@ -70,6 +70,12 @@ class TokenTests(Case):
             self.assertEqual(web.post({})[0], 401)
             web.token = forged
             self.assertIsNone(reason(web.call("payments__lookup", {})))
+            # Keys that cannot be read prove nobody, and the operator is told once.
+            issuer.keys.write_text('{"keys": [{"kty"')
+            for _ in range(2):
+                self.assertEqual(web.post({})[0], 401)
+            serving.wait_for("no token of that issuer counts")
+            self.assertEqual(serving.output.read_text().count("no token of that issuer counts"), 1)
         self.assertEqual([line["agent"] for line in world.decisions() if line["kind"] == "refused"], [READER])
 
     def test_a_token_gives_the_tools_of_its_own_agent_whatever_its_holder_says(self) -> None:

@@ -123,6 +123,7 @@ class FrontTests(Case):
             # A renewed certificate is not taken by those who listen already, and that is said.
             renewed, its_key = ours.sign("renewed", "serverAuth")
             shutil.copy(renewed, certificate)
+            self.assertIn("is not a certificate of the key in", world.failing("check", wanted=3))
             shutil.copy(its_key, key)
             serving.reload()
             serving.wait_for("they count from the next start")

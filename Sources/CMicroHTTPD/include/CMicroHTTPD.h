@@ -88,6 +88,9 @@ int chttpd_answer(
 // Whether a certificate in PEM is for a host: a name, or an address without brackets. -1 if it cannot be read.
 int chttpd_is_for(const char *_Nonnull certificate, const char *_Nonnull host);
 
+// Whether a certificate in PEM, with what it leads to, can be used with a private key in PEM.
+int chttpd_fits(const char *_Nonnull certificate, const char *_Nonnull key);
+
 #ifdef __cplusplus
 }
 #endif

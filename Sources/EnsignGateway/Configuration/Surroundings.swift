@@ -296,6 +296,18 @@ package struct Surroundings: Sendable {
         where status(place.value)?.kind != .file {
             list.add("missing-file", "there is no file \(place.value)", at: place.position)
         }
+        func text(_ path: String) -> String? {
+            (try? Files.read(path, limit: 1 << 20)).map { String(decoding: $0, as: UTF8.self) }
+        }
+        if let certificate = text(https.certificate.value), let key = text(https.key.value),
+            !HTTPFront.Encryption(certificate: certificate, key: key).isUsable
+        {
+            list.add(
+                "bad-keys",
+                "\(https.certificate.value) is not a certificate of the key in \(https.key.value)",
+                at: https.certificate.position
+            )
+        }
         if let status = status(https.key.value), status.permissions & 0o077 != 0 {
             list.add(
                 "unsafe-file",

@@ -34,7 +34,7 @@ package final class Gateway: Sendable {
         self.file = file
         let state = try StateFolder(file.state.value)
         let errands = Errands(say)
-        let keys = KeyShelf()
+        let keys = KeyShelf(say: say)
         let live = LiveSource(
             live: file.live.value,
             keys: file.keys.value,

@@ -111,12 +111,15 @@ package final class KeyShelf: Sendable {
     }
 
     private let files = Mutex<[String: Known]>([:])
+    /// Files that could not be used when they were looked at last: that is said once.
+    private let troubled = Mutex<Set<String>>([])
+    private let say: @Sendable (String) -> Void
     private let verified = Mutex<[[UInt8]: Verified]>([:])
 
     /// Tokens that are kept.
     private static let most = 4_096
 
-    package init() {}
+    package init(say: @escaping @Sendable (String) -> Void = { _ in }) { self.say = say }
 
     /// An issuer with the keys that its file has now; nil when there are none that can be used.
     package func issuer(_ line: GatewayFile.IssuerLine) -> TokenIssuer? {
@@ -130,6 +133,11 @@ package final class KeyShelf: Sendable {
             }
             files[path] = Known(status: status, keys: keys)
             return keys
+        }
+        if keys == nil, troubled.withLock({ $0.insert(path).inserted }) {
+            say("\(path) cannot be read as keys of \(line.issuer): no token of that issuer counts until it can")
+        } else if keys != nil {
+            troubled.withLock { _ = $0.remove(path) }
         }
         return keys.map { TokenIssuer(issuer: line.issuer, audience: line.audience, keys: $0) }
     }

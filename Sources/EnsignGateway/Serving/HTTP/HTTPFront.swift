@@ -19,6 +19,9 @@ package final class HTTPFront: Sendable {
             self.key = key
             self.authorities = authorities
         }
+
+        /// Whether the certificate can be read, and is the key's.
+        package var isUsable: Bool { unsafe chttpd_fits(certificate, key) != 0 }
     }
 
     /// The port that is listened on.
