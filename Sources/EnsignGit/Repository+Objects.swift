@@ -172,7 +172,7 @@ extension Repository {
     @discardableResult
     package func write(_ bytes: [UInt8], _ kind: ObjectKind) throws(GitError) -> ObjectID {
         var oid = git_oid()
-        try check("write a \(kind)") {
+        try check("write a \(kind) into \(commonDirectory)objects") {
             unsafe bytes.withUnsafeBytes { buffer in
                 unsafe withUnsafePointer(to: UInt8(0)) { nothing in
                     unsafe git_odb_write(
