@@ -3,8 +3,7 @@ import EnsignModel
 /// Which parts of a manifest's lines may hold a secret, as text alone tells: a file with mistakes has no structure.
 ///
 /// What follows a key such as `password`, or an option such as `--password`, is hidden, and so is everything below it, whatever
-/// shape it has. Too much
-/// hidden is better than a secret in the log of a CI.
+/// shape it has. Too much hidden is better than a secret in the log of a CI.
 struct SecretLines {
     /// From which column on each line is hidden, counted from 0 in Unicode scalars; lines that are not are left out.
     private(set) var hidden: [Int: Int] = [:]

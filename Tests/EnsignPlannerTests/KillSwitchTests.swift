@@ -243,6 +243,20 @@ struct KillSwitchTests {
         }
     }
 
+    @Test("What came late is remembered over a restart, beside the newest")
+    func lateOverRestart() {
+        let rules: [KillRule] = [.spend(10, within: span("1m"))]
+        var killSwitch = KillSwitch()
+        func observe(_ activity: Activity) -> KillSwitch.Trip? {
+            defer { killSwitch = KillSwitch(json: killSwitch.json) ?? KillSwitch() }
+            return killSwitch.observe(activity, rules: rules, isGranted: Self.isGranted)
+        }
+        #expect(observe(spent(1, 1_000)) == nil)
+        #expect(observe(spent(6, 100)) == nil)
+        #expect(observe(spent(1, 1_001)) == nil)
+        #expect(observe(spent(6, 110))?.observed == 12)
+    }
+
     @Test("Many agents and many kinds of calls take bounded room")
     func bounds() {
         var limits = KillSwitch.Limits()

@@ -260,7 +260,7 @@ struct PlanRenderer {
         }
         for group in try groups() {
             let planned = group.first
-            let title = ChangeSentence(planned.change).planned.replacing("[", with: "").replacing("]", with: "")
+            let title = ChangeSentence(planned.change).planned.withoutBrackets
             if group.agents.count == 1 {
                 text += "\n#### `\(planned.agent)`: \(title)\n\n"
                 if let digests = digests(planned.change.from, planned.change.to) { text += "`\(digests)`\n\n" }
@@ -269,7 +269,7 @@ struct PlanRenderer {
                 text += group.agents.map { "`\($0)`" }.joined(separator: ", ") + "\n\n"
             }
             for line in further(planned) {
-                text += "\(line.replacing("[", with: "").replacing("]", with: "").inMarkdown)\n\n"
+                text += "\(line.withoutBrackets.inMarkdown)\n\n"
             }
             for note in planned.notes { text += "\(note.inMarkdown)\n\n" }
             text += list(stableTitle(planned), stableLines(planned))
@@ -282,7 +282,7 @@ struct PlanRenderer {
         }
         for held in plan.waiting {
             guard let difference = held.difference else { continue }
-            let title = title(held, difference).replacing("[", with: "").replacing("]", with: "")
+            let title = title(held, difference).withoutBrackets
             text += "\n#### `\(held.agent)`: \(title)\n\n"
             if let digests = digests(held.stable, held.wanted) { text += "`\(digests)`\n\n" }
             text += try markdown(difference)
@@ -309,4 +309,9 @@ struct PlanRenderer {
         guard !lines.isEmpty else { return "" }
         return "\n**\(title)**\n\n" + lines.map { "- \($0.inMarkdown)\n" }.joined()
     }
+}
+
+extension String {
+    /// Markdown takes brackets for a link.
+    fileprivate var withoutBrackets: String { replacing("[", with: "").replacing("]", with: "") }
 }

@@ -253,9 +253,10 @@ package struct KillSwitch: Sendable {
         watch.callsSinceSweep += 1
         if watch.callsSinceSweep >= 64 {
             watch.callsSinceSweep = 0
-            let near = (time.advanced(milliseconds: -most.longest).nanoseconds, time.nanoseconds)
+            // And not of what is read of an earlier time beside the newest.
+            let present = time.advanced(milliseconds: -most.longest).nanoseconds...time.nanoseconds
             watch.calls = watch.calls.filter { _, times in
-                times.latest >= oldest.nanoseconds || times.latest >= near.0 && times.latest <= near.1
+                times.latest >= oldest.nanoseconds || present.contains(times.latest)
             }
         }
         if watch.calls.count > limits.distinctCalls { forgetOldestCalls(&watch, except: key) }

@@ -37,10 +37,10 @@ package struct RolloutMachine: Sendable {
     /// - Throws: ``RolloutRefusal`` when an operator asks for what cannot be done; nothing has changed then.
     package mutating func handle(_ event: RolloutEvent) throws(RolloutRefusal) {
         // Only an operator's word ends an operator's pause: what else takes the canary away leaves it for the next one.
-        let before = state
+        let pause = state.pause
         state.pause = state.presentPause
         do throws(RolloutRefusal) { try take(event) } catch {
-            state = before
+            state.pause = pause
             throw error
         }
         if event.endsPause || state.stable == nil || state.canary != nil { state.pause = nil }
