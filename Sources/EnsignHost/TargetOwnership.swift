@@ -28,6 +28,10 @@ package struct TargetOwnership: Sendable {
             throw ReconcileError.target(
                 "\(path) is the live directory of '\(named.asPlainName)', not of '\(environment)'"
             )
+        case .within(let folder, let named):
+            throw ReconcileError.target(
+                "\(path) is in \(folder), the live directory of '\(named.asPlainName)', which removes what it did not publish"
+            )
         case .unknown:
             throw ReconcileError.target(
                 "\(path) is not empty and not a live directory: Ensign would remove what is in it"
@@ -39,17 +43,43 @@ package struct TargetOwnership: Sendable {
         case own
         /// Its `fleet.json` names another environment.
         case environment(String)
+        /// It lies in a live directory, of the environment that is named.
+        case within(String, String)
         case unknown
     }
 
     package func owner() throws -> Owner {
-        guard try !isDefault(), let names = try Files.list(path) else { return .own }
+        guard try !isDefault() else { return .own }
+        // Also when it is known from an earlier publication: the other one may have come since.
+        if let outer = outer() { return outer }
+        guard let names = try Files.list(path) else { return .own }
         let foreign = names.filter { !$0.hasPrefix(LivePath.temporaryPrefix) && $0 != "lost+found" }
         guard !foreign.isEmpty, try identity() != file.known() else { return .own }
-        let header = try? Files.read("\(path)/\(LivePath.header)", limit: 65_536)
-        let named = header.flatMap { try? JSONParser.parse($0) }?["environment"]?.string
-        guard let named else { return .unknown }
+        guard let named = Self.environment(at: path) else { return .unknown }
         return named == environment ? .own : .environment(named)
+    }
+
+    /// The environment that a directory's header names.
+    private static func environment(at folder: String) -> String? {
+        let header = try? Files.read("\(folder)/\(LivePath.header)", limit: 65_536)
+        return header.flatMap { try? JSONParser.parse($0) }?["environment"]?.string
+    }
+
+    /// Another environment's live directory that this one is or lies in: one that says so, or the place that an
+    /// environment has by default, published or not.
+    private func outer() -> Owner? {
+        for written in Set([path, Files.canonical(path) ?? path]) {
+            var folder = written
+            while let parent = Files.parent(of: folder), parent != folder {
+                let place = parent == files.liveFolder ? String(folder.dropFirst(parent.count + 1)) : nil
+                if let place, place != environment {
+                    return folder == written ? .environment(place) : .within(folder, place)
+                }
+                if let named = Self.environment(at: parent), named != environment { return .within(parent, named) }
+                folder = parent
+            }
+        }
+        return nil
     }
 
     /// Makes the directory and remembers it, before the first file is in it: whatever dies then, the next run knows it

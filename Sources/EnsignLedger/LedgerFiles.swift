@@ -20,7 +20,8 @@ package struct LedgerFiles: Sendable, Hashable {
     package func highWater(_ environment: String) -> String { "\(root)/high-water/\(environment)" }
     package var haltsFolder: String { "\(root)/halts" }
     package func halts(_ environment: String) -> String { "\(root)/halts/\(environment)" }
-    package func live(_ environment: String) -> String { "\(root)/live/\(environment)" }
+    package var liveFolder: String { "\(root)/live" }
+    package func live(_ environment: String) -> String { "\(liveFolder)/\(environment)" }
     /// Held by the process that reads an environment's telemetry.
     package func telemetryLock(_ environment: String) -> String { "\(root)/locks/\(environment).telemetry" }
     /// That lock's path in 0.1.0, whose watch may still run while Ensign is updated.

@@ -6,9 +6,15 @@ import EnsignLedger
 enum FormerState {
     /// The caller holds the environment's lock. What cannot be moved now is read where it is until it can.
     static func takeOver(_ files: LedgerFiles, _ environment: String) {
-        try? StateFile<AcceptedCommit>(files, environment).takeOver()
-        try? StateFile<AnalysisState>(files, environment).takeOver()
-        try? StateFile<ClockReading>(files, environment).takeOver()
-        try? StateFile<OwnTarget>(files, environment).takeOver()
+        takeOver(AcceptedCommit.self, files, environment)
+        takeOver(AnalysisState.self, files, environment)
+        takeOver(ClockReading.self, files, environment)
+        takeOver(OwnTarget.self, files, environment)
+    }
+
+    /// Each run asks, and nearly none finds anything: one look at the path comes before all else.
+    private static func takeOver<Value: StateValue>(_: Value.Type, _ files: LedgerFiles, _ environment: String) {
+        guard Value.kind.hasFormer(files, environment) else { return }
+        try? StateFile<Value>(files, environment).takeOver()
     }
 }

@@ -44,7 +44,8 @@ extension FileDescriptor {
             }
         }
         if let failure { throw failure }
-        bytes += chunk
+        // Large files are read through here a part at a time: what can be handed over is not copied.
+        if bytes.isEmpty { bytes = chunk } else { bytes += chunk }
         return chunk.count
     }
 }

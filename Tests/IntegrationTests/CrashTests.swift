@@ -141,6 +141,31 @@ import Testing
     }
 
     @Test(
+        "Whatever step a resume dies at, or finds the disk full at, a halt after it stops, and the next run starts nothing",
+        arguments: ["kill", "full"],
+        [["support/triage"], ["--team", "support"]]
+    )
+    func resumeThenHalt(_ mode: String, _ scope: [String]) throws {
+        let host = try Host(fleet: FleetFixture())
+        #expect(try host.ensign(arguments: ["halt"] + scope + ["--env", "prod", "--reason", "first"]).status == 0)
+        func phase(_ repository: String) throws -> String? {
+            let bytes = try #require(try Self.files(repository)["agents/support/triage.json"])
+            return (try JSONSerialization.jsonObject(with: bytes) as? [String: Any])?["phase"] as? String
+        }
+        let resume = ["resume"] + scope + ["--env", "prod", "--reason", "go on"]
+        try Self.eachStep(of: resume, mode, on: host, every: 5) { repository, step in
+            let halt = try run(Host.ensign, ["halt"] + scope + ["--env", "prod", "--reason", "second"], in: repository)
+            #expect(halt.status == 0, "step \(step): \(halt.errors)")
+            #expect(try phase(repository) == "halted", "step \(step): \(halt.output)\(halt.errors)")
+            let again = try run(Host.ensign, ["reconcile", "--env", "prod"], in: repository)
+            #expect(again.status == 0, "step \(step): \(again.errors)")
+            #expect(try phase(repository) == "halted", "step \(step): \(again.output)\(again.errors)")
+            let verify = try run(Host.ensign, ["verify", "--env", "prod"], in: repository)
+            #expect(verify.status == 0, "step \(step): \(verify.output)\(verify.errors)")
+        }
+    }
+
+    @Test(
         "A rotation that dies or finds the disk full is done by doing it again, and nothing is signed wrongly before",
         arguments: ["kill", "full"]
     )

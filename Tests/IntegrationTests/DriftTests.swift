@@ -82,6 +82,33 @@ import Testing
         #expect(try host.scratch.read("precious/letter.txt") == "keep me")
         #expect(try host.ensign("reconcile", "--env", "dev").status == 0)
     }
+
+    @Test(
+        "A directory in another environment's live directory, or in the place of one, is refused: one would empty the other"
+    )
+    func nestedDirectory() throws {
+        let host = try Host(pushes: false)
+        let elsewhere = "\(host.scratch.path)/dev-live"
+        try host.hostGit("config", "ensign.dev.target", "directory:\(elsewhere)")
+        #expect(try host.tryGit("push", "-q", "origin", "main").status == 0)
+        let link = "\(host.scratch.path)/link"
+        try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: elsewhere)
+        let inDefault = "\(host.bare)/ensign/live/dev"
+        for folder in [
+            "\(elsewhere)/prod", "\(elsewhere)/agents/a/prod", "\(link)/agents", inDefault, "\(inDefault)/x",
+        ] {
+            try host.hostGit("config", "ensign.prod.target", "directory:\(folder)")
+            let result = try host.ensign("reconcile", "--env", "prod")
+            #expect(
+                result.status == 1 && result.errors.contains("the live directory of 'dev'"),
+                "\(folder): \(result.errors)"
+            )
+            let status = try host.ensign("drift", "--env", "dev", "--detailed-exitcode")
+            #expect(status.status == 0, "\(folder): \(status.output)")
+        }
+        try host.hostGit("config", "ensign.prod.target", "directory:\(host.scratch.path)/prod-live")
+        #expect(try host.ensign("reconcile", "--env", "prod").status == 0)
+    }
 }
 
 /// Whatever is in the live directory, nothing outside it is touched and the next reconcile puts it right.

@@ -86,6 +86,27 @@ import Testing
         #expect(try said("\(moved)/agents/support/desk.json").contains("halted"))
     }
 
+    @Test(
+        "A route that was put back, by hand or with an older live directory, is halted again when the command returns",
+        arguments: [["support/triage"], ["--team", "support"], ["--all"]]
+    )
+    func putBack(_ scope: [String]) throws {
+        let host = try host()
+        let before = try Data(contentsOf: URL(fileURLWithPath: "\(host.live())/\(Self.triage)"))
+        let command = ["halt"] + scope + ["--env", "prod", "--reason", "it lies"]
+        #expect(try host.ensign(arguments: command).status == 0)
+        let count = try host.entries().count
+        try before.write(to: URL(fileURLWithPath: "\(host.live())/\(Self.triage)"))
+        let again = try host.ensign(arguments: command)
+        #expect(
+            again.status == 0 && again.output.contains("halted support/triage in"),
+            "\(again.output)\(again.errors)"
+        )
+        #expect(isHalted(host))
+        #expect(try host.entries().count == count)
+        #expect(try host.ensign("drift", "--env", "prod", "--detailed-exitcode").status == 0)
+    }
+
     // MARK: The usual way
 
     @Test("A halted agent has no route, is on record, and comes back with its stable version")
@@ -103,6 +124,7 @@ import Testing
         try host.expectSound()
         let again = try halt(host, "support/triage")
         #expect(again.status == 0 && again.errors == "prod: support/triage was halted already\n")
+        #expect(again.output.isEmpty)
         #expect(try host.ensign("reconcile", "--env", "prod").errors.contains("nothing to do"))
         #expect(try host.ensign("status", "--env", "prod").errors.contains("halted: support/triage since "))
         let resume = try host.ensign("resume", "support/triage", "--env", "prod", "--reason", "it learned")

@@ -124,12 +124,14 @@ private struct HaltCommand {
         let before = try known()
         var effect = HaltSwitch.Effect()
         var recording: Result<Reconciler.Report, any Error>?
-        if before.isHaltedAlready {
+        if before.isPending {
             // Carried out again all the same: somebody may have put a route back by hand.
             try reaching { try halts.enforce() }
         } else {
+            // Also for agents that are halted by the record: a resume may be under way, or have died before it was on record.
             effect = try reaching { try halts.pull([record]) }
-            if invocation.format == .text { tell(effect) }
+            if before.isOnRecord { effect.agents = effect.stopped }
+            if invocation.format == .text, !before.isOnRecord || !effect.stopped.isEmpty { tell(effect) }
             recording = Result { try recorded(effect.forgotten == nil ? [] : [record]) }
         }
         let result = try finish(before, effect, recording)
@@ -152,7 +154,10 @@ private struct HaltCommand {
     private struct Known {
         /// Agents that are stopped by hand or by a rule already.
         var already: [AgentID] = []
-        var isHaltedAlready = false
+        /// Whether this very stop waits for its record: it is in effect until it has one.
+        var isPending = false
+        /// Whether the ledger has the stop, and of all that it covers.
+        var isOnRecord = false
     }
 
     /// What is known of the agents. The ledger may be unusable: then the target alone says which there are.
@@ -179,7 +184,8 @@ private struct HaltCommand {
         }
         let areAll = known.already.count == agents.count
         let isWhole = try !scope.coversLater || tree?.halts()[scope] != nil
-        known.isHaltedAlready = pending.contains { $0.scope == scope } || isWhole && areAll
+        known.isPending = pending.contains { $0.scope == scope }
+        known.isOnRecord = isWhole && areAll
         return known
     }
 

@@ -34,8 +34,7 @@ package struct StateFile<Value: StateValue>: Sendable {
 
     package init(_ files: LedgerFiles, _ environment: String = "", part: String = "") {
         func place(_ pattern: String) -> String {
-            "\(files.root)/"
-                + pattern.replacing("<env>", with: environment).replacing("<part>", with: part)
+            "\(files.root)/" + StateKind.path(pattern, environment: environment, part: part)
         }
         path = place(Value.kind.pattern)
         sealedBy = Value.kind.pattern.hasPrefix("cache/") ? files.cacheKey : nil

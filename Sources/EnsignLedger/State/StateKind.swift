@@ -1,3 +1,5 @@
+import EnsignSystem
+
 /// Why Ensign keeps something between runs. There are four reasons, and each says what a loss costs.
 package enum StateReason: Sendable, Hashable, CaseIterable {
     /// It follows from the ledger alone, and can be rebuilt by walking it: see ``LedgerProjection``.
@@ -42,5 +44,27 @@ package struct StateKind: Sendable, Hashable {
         self.limit = limit
         self.isDurable = isDurable
         self.formerPattern = formerPattern
+    }
+
+    /// Puts names in the places of a pattern.
+    ///
+    /// A run makes dozens of paths, in a process of a few milliseconds. Replacing text by the library's search costs
+    /// as much there as a whole reading of the ledger, for types that are made anew in each process.
+    static func path(_ pattern: String, environment: String, part: String) -> String {
+        var path = ""
+        var rest = pattern.utf8[...]
+        while let open = rest.firstIndex(of: UInt8(ascii: "<")), let close = rest.firstIndex(of: UInt8(ascii: ">")) {
+            path += Substring(rest[..<open])
+            path += Substring(rest[open...close]) == "<env>" ? environment : part
+            rest = rest[rest.index(after: close)...]
+        }
+        return path + Substring(rest)
+    }
+
+    /// Whether an earlier release's file is there, or something that cannot be looked at.
+    package func hasFormer(_ files: LedgerFiles, _ environment: String) -> Bool {
+        guard let formerPattern else { return false }
+        let path = Self.path(formerPattern, environment: environment, part: "")
+        do { return try Files.status("\(files.root)/\(path)") != nil } catch { return true }
     }
 }

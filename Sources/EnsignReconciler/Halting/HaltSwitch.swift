@@ -26,6 +26,8 @@ package struct HaltSwitch: Sendable {
     package struct Effect: Sendable {
         /// The affected agents that had a route; sorted.
         package var agents: [AgentID] = []
+        /// Those of them whose route did not say so yet; sorted.
+        package var stopped: [AgentID] = []
         /// Those whose route was removed, because there was no room for another one.
         package var removed: Set<AgentID> = []
         /// Why it could not be remembered: then the next reconcile would start them again. Nil when it was.
@@ -68,6 +70,7 @@ package struct HaltSwitch: Sendable {
         let open = try effect.agents.filter { agent in
             try target.read(LivePath.route(agent)).map { !Route.isHalted($0) } ?? true
         }
+        effect.stopped = open
         effect.removed = try target.halt(open.map { ($0, Route.halted($0, environment).bytes) })
     }
 
@@ -76,8 +79,9 @@ package struct HaltSwitch: Sendable {
     private func checkTarget(_ agents: [AgentID]) throws {
         switch try ownership.owner() {
         case .own: return
-        case .unknown where try agents.contains(where: hasRoute): return
-        case .unknown, .environment: try ownership.check()
+        case .unknown where try agents.contains(where: hasRoute), .within where try agents.contains(where: hasRoute):
+            return
+        case .unknown, .within, .environment: try ownership.check()
         }
     }
 

@@ -89,13 +89,12 @@ package struct HaltsFile: Sendable {
         }
     }
 
-    /// Each run reads it several times, and nearly all of it is free: a part at a time, into the same room.
+    /// Each run reads it several times, and nearly all of it is free: a part at a time.
     func contents(of file: borrowing FileDescriptor) throws -> Contents {
         var contents = Contents()
-        var bytes: [UInt8] = []
         let size = try size(file)
         for start in stride(from: 0, to: size, by: Self.part) {
-            bytes.removeAll(keepingCapacity: true)
+            var bytes: [UInt8] = []
             try read(file, from: start, to: min(start + Self.part, size), into: &bytes)
             contents.add(bytes, isFirst: start == 0)
         }
@@ -122,7 +121,6 @@ package struct HaltsFile: Sendable {
         to end: Int,
         into bytes: inout [UInt8]
     ) throws {
-        bytes.reserveCapacity(end - start)
         while bytes.count < end - start {
             let place = start + bytes.count
             if try file.read(at: Int64(place), count: end - place, appendingTo: &bytes, from: path) == 0 { break }
