@@ -91,7 +91,11 @@ extension LedgerError {
         switch self {
         case .lostRace: ["run it again"]
         case .unreadableState, .missingSource: GitError.damage
-        case .key, .tooLarge, .broken, .rolledBack, .gone, .forked: []
+        case .rolledBack, .behind, .forked:
+            [
+                "fetch what is missing from a mirror; only if no mirror has it: ensign reconcile --env ENV --accept-loss (docs/recovery.md)"
+            ]
+        case .key, .tooLarge, .broken: []
         }
     }
 }

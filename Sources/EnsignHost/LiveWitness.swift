@@ -1,37 +1,73 @@
+import EnsignCrypto
 import EnsignLedger
-import EnsignModel
+package import EnsignModel
 import EnsignPolicy
 import EnsignTargets
 
-/// The live directory as a witness of a ledger that is gone with its high-water mark: what this clone's key has signed
-/// there names an entry.
-struct LiveWitness {
-    let target: any Target
-    let environment: String
-    /// Where the environment's key is.
-    let keyPath: String
+/// The live directory as a witness of a ledger that is gone, or older than what is live: what this clone's key has signed
+/// there names an entry. The high-water mark alone says nothing of that when a backup brings it along.
+package struct LiveWitness {
+    private let target: any Target
+    private let site: Site
+    private let environment: String
 
-    /// The entry that the first file whose proof holds was published by; nil when none has such a proof, or the key is
-    /// not here: whoever has lost it begins anew.
-    func entry() throws -> Int64? {
-        guard let first = try target.read(LivePath.header) else { return try entryOfRoutes() }
-        return try prove(first, .header) ?? entryOfRoutes()
+    init(_ target: any Target, _ site: Site, _ environment: String) {
+        self.target = target
+        self.site = site
+        self.environment = environment
     }
 
-    private func entryOfRoutes() throws -> Int64? {
+    /// The newest entry by which a file was published whose proof holds; nil when none is newer than that number, or the
+    /// key is not here: whoever has lost it begins anew.
+    ///
+    /// Routes are read only where the header says nothing.
+    func entry(after newest: Int64) throws -> Int64? {
+        if let header = try target.read(LivePath.header) {
+            guard let claimed = Self.claimed(header) else { return try entryOfRoutes(after: newest) }
+            // Each run asks: whoever claims no more than the ledger has needs no proof.
+            guard claimed > newest else { return nil }
+            if let proven = try prove(header, .header, keys()) { return proven }
+        }
+        return try entryOfRoutes(after: newest)
+    }
+
+    /// Agents whose route says that they are halted, as of an entry newer than that number; sorted.
+    package func halted(after newest: Int64) throws -> [AgentID] {
+        let keys = try keys()
+        return try target.agents(of: nil).filter { agent in
+            guard let bytes = try target.read(LivePath.route(agent)), Route.isHalted(bytes),
+                let entry = try prove(bytes, .route(agent), keys)
+            else { return false }
+            return entry > newest
+        }
+        .sorted()
+    }
+
+    private func entryOfRoutes(after newest: Int64) throws -> Int64? {
+        let keys = try keys()
+        var last: Int64?
         for agent in try target.agents(of: nil) {
-            guard let bytes = try target.read(LivePath.route(agent)) else { continue }
-            if let entry = try prove(bytes, .route(agent)) { return entry }
+            guard let bytes = try target.read(LivePath.route(agent)),
+                let claimed = Self.claimed(bytes), claimed > max(newest, last ?? -1)
+            else { continue }
+            if let entry = try prove(bytes, .route(agent), keys) { last = entry }
         }
-        return nil
+        return last
     }
 
-    private func prove(_ bytes: [UInt8], _ file: LiveProof.File) throws -> Int64? {
-        guard try !LedgerKey.isMissing(keyPath), let key = try LedgerKey.load(environment, path: keyPath) else {
-            return nil
-        }
-        let keys = LiveKeys(environment: environment, keys: [key.publicKey])
-        guard case .success(let proven) = LiveProof.verify(bytes, as: file, of: environment, keys: keys) else {
+    private static func claimed(_ bytes: [UInt8]) -> Int64? { try? LiveProof.withoutProof(bytes).entry }
+
+    /// This clone's, and the one that a rotation was prepared for before the backup was made.
+    private func keys() throws -> LiveKeys? {
+        let path = site.settings.signingKey(environment, site.files)
+        guard try !LedgerKey.isMissing(path), let key = try LedgerKey.load(environment, path: path) else { return nil }
+        let next = try KeyRotation.prepared(site, environment)
+        return LiveKeys(environment: environment, keys: [key.publicKey] + [next].compactMap { $0 })
+    }
+
+    private func prove(_ bytes: [UInt8], _ file: LiveProof.File, _ keys: LiveKeys?) throws -> Int64? {
+        guard let keys, case .success(let proven) = LiveProof.verify(bytes, as: file, of: environment, keys: keys)
+        else {
             return nil
         }
         return proven.entry

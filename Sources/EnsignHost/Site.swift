@@ -37,20 +37,22 @@ package struct Site {
     package var gitDirectory: String { repository.gitDirectory }
 
     package func ledger(_ environment: String) -> Ledger {
-        Ledger(repository: repository, environment: environment) { try witness(environment) }
+        Ledger(repository: repository, environment: environment) { newest in
+            try witness(environment)?.entry(after: newest)
+        }
     }
 
-    private func witness(_ environment: String) throws -> Int64? {
+    /// What is live, as a witness of the ledger; nil where this repository does not reconcile.
+    package func witness(_ environment: String) throws -> LiveWitness? {
         guard reconciles, let target = try? target(environment) else { return nil }
-        let path = settings.signingKey(environment, files)
-        return try LiveWitness(target: target, environment: environment, keyPath: path).entry()
+        return LiveWitness(target, self, environment)
     }
 
     /// Environments whose ledger this clone has written to, sorted, also where its ref is gone.
     package func writtenEnvironments() throws -> [String] {
         var names = Set(try Ledger.environments(in: repository) + files.seenEnvironments())
         let others = try Set(files.keyedEnvironments()).union((try? environmentNames()) ?? []).subtracting(names)
-        names.formUnion(try others.filter { try witness($0) != nil })
+        names.formUnion(try others.filter { try witness($0)?.entry(after: -1) != nil })
         return inOrder(names)
     }
 

@@ -9,11 +9,15 @@ package struct Ledger {
     package let repository: Repository
     package let environment: String
     package let files: LedgerFiles
-    /// The number of an entry that something else than the mark says was written here; nil when nothing does. Asked only
-    /// where neither the ledger nor the mark is there.
-    private let witness: (() throws -> Int64?)?
+    /// Of an entry newer than the one with this number that something else than the mark says was written here: its
+    /// number; nil when nothing does.
+    private let witness: ((_ after: Int64) throws -> Int64?)?
 
-    package init(repository: Repository, environment: String, witness: (() throws -> Int64?)? = nil) {
+    package init(
+        repository: Repository,
+        environment: String,
+        witness: ((_ after: Int64) throws -> Int64?)? = nil
+    ) {
         self.repository = repository
         self.environment = environment
         self.witness = witness
@@ -161,14 +165,26 @@ package struct Ledger {
         return changes
     }
 
-    /// Checks the tip against the high-water mark; where both are missing, asks the other witness.
+    /// Checks the tip against what was seen here before: the high-water mark, and what was signed with an entry's number.
+    /// A backup that is put back brings its own mark.
     ///
     /// - Throws: ``LedgerError`` when the ledger was rolled back or forked.
     package func checkHighWater(_ tip: RecordedEntry?) throws {
-        guard let mark = try HighWater.read(files.highWater(environment)) else {
-            guard tip == nil, let entry = try witness?() else { return }
-            throw LedgerError.gone(environment: environment, signed: entry)
-        }
+        try checkMark(tip)
+        let newest = tip?.entry.sequence ?? -1
+        guard let signed = try witness?(newest) else { return }
+        // Another process may have gone on in the meantime.
+        if let now = try self.tip(), now.entry.sequence >= signed { return }
+        throw LedgerError.behind(environment: environment, at: newest, signed: signed)
+    }
+
+    /// Takes the ledger for what it is now, whatever was seen before.
+    package func forgetNewer(_ tip: RecordedEntry) throws {
+        try HighWater(sequence: tip.entry.sequence, commit: tip.commit).write(files.highWater(environment))
+    }
+
+    private func checkMark(_ tip: RecordedEntry?) throws {
+        guard let mark = try HighWater.read(files.highWater(environment)) else { return }
         guard let tip else { throw LedgerError.rolledBack(environment: environment, at: -1, seen: mark.sequence) }
         if tip.commit == mark.commit { return }
         if tip.entry.sequence < mark.sequence {

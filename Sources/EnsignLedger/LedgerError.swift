@@ -6,8 +6,8 @@ package enum LedgerError: Error, Sendable, Hashable, CustomStringConvertible {
     case broken(environment: String, sequence: Int64?, why: String)
     /// The ref points to an older entry than this clone has seen.
     case rolledBack(environment: String, at: Int64, seen: Int64)
-    /// Neither the ref nor the mark is there, and what is live is signed as of an entry.
-    case gone(environment: String, signed: Int64)
+    /// What is live is signed as of an entry that the ref does not lead to; `at` is -1 where there is no ref.
+    case behind(environment: String, at: Int64, signed: Int64)
     /// The ref points to a different chain from the one this clone has seen.
     case forked(environment: String, at: Int64)
     /// Another writer moved the ref; ours was not recorded.
@@ -27,8 +27,8 @@ package enum LedgerError: Error, Sendable, Hashable, CustomStringConvertible {
             "the ledger of '\(environment)' is broken\(sequence.map { " at \($0)" } ?? ""): \(why)"
         case .rolledBack(let environment, let at, let seen):
             "the ledger of '\(environment)' was rolled back: it \(at < 0 ? "is gone" : "is at \(at)"), and this clone has seen \(seen)"
-        case .gone(let environment, let signed):
-            "the ledger of '\(environment)' was rolled back: it is gone, and this clone's key has signed what is live as of entry \(signed)"
+        case .behind(let environment, let at, let signed):
+            "the ledger of '\(environment)' was rolled back: it \(at < 0 ? "is gone" : "is at \(at)"), and this clone's key has signed what is live as of entry \(signed)"
         case .forked(let environment, let at):
             "the ledger of '\(environment)' was forked: entry \(at) is not the one that this clone has seen"
         case .lostRace(let environment): "another process moved the ledger of '\(environment)'"
@@ -42,10 +42,18 @@ package enum LedgerError: Error, Sendable, Hashable, CustomStringConvertible {
         }
     }
 
+    /// Whether entries are known that the ref does not lead to.
+    package var isLoss: Bool {
+        switch self {
+        case .rolledBack, .behind, .forked: true
+        case .broken, .lostRace, .tooLarge, .unreadableState, .missingSource, .key: false
+        }
+    }
+
     /// Whether somebody changed what was signed: exit 5, not 1.
     package var isIntegrity: Bool {
         switch self {
-        case .broken, .rolledBack, .gone, .forked: true
+        case .broken, .rolledBack, .behind, .forked: true
         case .lostRace, .tooLarge, .unreadableState, .missingSource, .key: false
         }
     }

@@ -25,6 +25,8 @@ package struct Reconciler {
         package var observeEverything = false
         /// Whether to compile everything, whatever is known of commits that were looked at.
         package var ignoresCache = false
+        /// Whether the ledger counts as it is, although newer entries are known to be lost.
+        package var acceptsLoss = false
         /// Live folders in which something is known to have happened: looked at whatever their times say.
         package var suspectFolders: Set<String> = []
         package var lockTimeout: Duration = .seconds(60)

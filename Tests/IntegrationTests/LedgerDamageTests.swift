@@ -180,6 +180,48 @@ import Testing
     }
 
     @Test(
+        "A backup of the repository beside a newer live directory was rolled back: nobody who is halted starts again",
+        arguments: ["agent", "all", "team", "rotated"],
+        ["the header", "a route"]
+    )
+    func olderThanLive(_ halt: String, _ witness: String) throws {
+        let host = try Host(fleet: FleetFixture())
+        if halt == "rotated" { #expect(try host.ensign("keys", "--env", "prod", "--prepare").status == 0) }
+        let live = "\(host.scratch.path)/live"
+        try FileManager.default.copyItem(atPath: host.live(), toPath: live)
+        try host.hostGit("config", "ensign.prod.target", "directory:\(live)")
+        #expect(try host.ensign("reconcile", "--env", "prod").status == 0)
+        let backup = "\(host.scratch.path)/backup.git"
+        try FileManager.default.copyItem(atPath: host.bare, toPath: backup)
+        let scope = ["all": ["--all"], "team": ["--team", "support"]][halt] ?? ["support/triage"]
+        if halt == "rotated" { #expect(try host.ensign("keys", "--env", "prod", "--rotate").status == 0) }
+        #expect(try host.ensign(arguments: ["halt"] + scope + ["--env", "prod", "--reason", "leaks"]).status == 0)
+        try FileManager.default.removeItem(atPath: host.bare)
+        try FileManager.default.moveItem(atPath: backup, toPath: host.bare)
+        if witness == "a route" { try FileManager.default.removeItem(atPath: "\(live)/fleet.json") }
+        func phase() throws -> String? {
+            let route = try Data(contentsOf: URL(fileURLWithPath: "\(live)/agents/support/triage.json"))
+            return (try JSONSerialization.jsonObject(with: route) as? [String: Any])?["phase"] as? String
+        }
+        for words in [["verify", "--env", "prod"], ["reconcile", "--env", "prod"]] {
+            let answer = try run(Host.ensign, words, in: host.bare)
+            let said = answer.output + answer.errors
+            #expect(answer.status == 5 && said.contains("has signed what is live as of entry"), "\(words): \(said)")
+        }
+        #expect(try phase() == "halted")
+        // No mirror has what is lost: it goes on, and who was halted stays so.
+        let accepted = try host.ensign("reconcile", "--env", "prod", "--accept-loss")
+        #expect(accepted.status == 0, "\(accepted.errors)")
+        #expect(try phase() == "halted", "\(accepted.output)\(accepted.errors)")
+        #expect(accepted.errors.contains("support/triage was halted by what is lost"), "\(accepted.errors)")
+        #expect(try host.ensign("verify", "--env", "prod").status == 0)
+        #expect(try host.ensign("reconcile", "--env", "prod").errors.contains("nothing to do"))
+        let resumed = try host.ensign("resume", "support/triage", "--env", "prod", "--reason", "looked")
+        #expect(resumed.status == 0, "\(resumed.errors)")
+        #expect(try phase() == "stable")
+    }
+
+    @Test(
         "Whoever has lost the key too, or has nothing live, begins anew",
         arguments: ["ensign/keys/prod", "ensign/live"]
     )

@@ -26,6 +26,11 @@ extension Verb {
                 name: "allow-prune",
                 summary: "Allow more removals at once than maxPruneShare does; the ledger has who did"
             ),
+            Option(
+                name: "accept-loss",
+                summary:
+                    "Go on from the ledger as it is, though newer entries are known to be lost; what they halted stays so"
+            ),
             Option(name: "reason", summary: "With --allow-prune: say why, for the record", value: "TEXT"),
             Option(
                 name: "observe",
@@ -88,8 +93,9 @@ extension Invocation {
                 reason: self["reason"]
             )
         }
+        options.acceptsLoss = has("accept-loss")
         options.ignoresCache = has("no-cache")
-        options.observeEverything = self["observe"] == "all" || options.ignoresCache
+        options.observeEverything = self["observe"] == "all" || options.ignoresCache || options.acceptsLoss
         options.asksPrometheus = true
         options.visitor = .run
         return Reconciler(site: site, environment: environment, actor: actor, options: options)

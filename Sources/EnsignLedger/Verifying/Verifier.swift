@@ -197,7 +197,7 @@ package struct Verifier {
             return nil
         } catch let error as LedgerError {
             switch error {
-            case .rolledBack, .gone: return .rolledBack(why: error.description)
+            case .rolledBack, .behind: return .rolledBack(why: error.description)
             case .forked: return .forked(why: error.description)
             case .broken, .lostRace, .tooLarge, .unreadableState, .missingSource, .key: throw error
             }

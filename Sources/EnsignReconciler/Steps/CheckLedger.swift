@@ -8,7 +8,10 @@ import EnsignTargets
 /// Step 1: is the ledger what this clone has seen, and the target its own?
 extension ReconcileSession {
     mutating func checkLedger() throws {
-        try ledger.checkHighWater(tip)
+        do { try ledger.checkHighWater(tip) } catch let error as LedgerError where error.isLoss {
+            guard reconciler.options.acceptsLoss, let tip else { throw error }
+            try accept(error, tip)
+        }
         guard let tip else { return }
         let path = site.settings.signingKey(environment, site.files)
         if try KeyRotation.isInterrupted(after: tip, environment, path) {
@@ -35,6 +38,23 @@ extension ReconcileSession {
             }
         }
         try checkTarget()
+    }
+
+    /// Goes on from an older ledger, or another chain. Nobody knows what the lost entries said; who was halted by them still
+    /// is, until somebody resumes.
+    private mutating func accept(_ loss: LedgerError, _ tip: RecordedEntry) throws {
+        let halted = try site.witness(environment)?.halted(after: tip.entry.sequence) ?? []
+        let by = "\(reconciler.actor.name)@\(reconciler.actor.host)"
+        _ = try halts.pull(
+            halted.map { agent in
+                HaltRecord(scope: .agent(agent), reason: "\(loss)", by: by, time: Moment(now))
+            }
+        )
+        try ledger.forgetNewer(tip)
+        report.warnings.append("\(loss): its entries are lost, and it goes on from here")
+        for agent in halted {
+            report.warnings.append("\(agent) was halted by what is lost, and stays so until 'ensign resume'")
+        }
     }
 
     func checkTarget() throws {
