@@ -52,8 +52,9 @@ package struct GuardBook: Sendable, Hashable {
 
     /// Adds one sample, if it is one of the stable version and of a guarded metric.
     ///
+    /// - Parameter now: When it was read. A restart that lies behind it was a clock's that was ahead: nobody knows what came before it, so all counts.
     /// - Returns: The drift that it showed, once for each metric until it starts again.
-    package mutating func take(_ sample: Sample, _ version: GuardedVersion) -> BehaviourDrift? {
+    package mutating func take(_ sample: Sample, _ version: GuardedVersion, now: Moment) -> BehaviourDrift? {
         let name = sample.metric.description
         guard sample.bundle == version.stable.digest,
             let index = version.metrics.firstIndex(where: { $0.name == name })
@@ -67,6 +68,7 @@ package struct GuardBook: Sendable, Hashable {
             watched = StableGuard(version)
         }
         if count + watched.metrics.count > Self.maxMetrics { makeRoom() }
+        if let since = watched.since, since.passed(by: now) != since { watched.since = nil }
         let drift = watched.take(sample, version, index)
         agents[version.agent] = watched
         count += watched.metrics.count

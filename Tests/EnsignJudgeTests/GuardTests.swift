@@ -5,6 +5,13 @@ import Testing
 
 @testable import EnsignJudge
 
+extension GuardBook {
+    /// Read long after it happened.
+    mutating func take(_ sample: Sample, _ version: GuardedVersion) -> BehaviourDrift? {
+        take(sample, version, now: Moment(nanoseconds: .max))
+    }
+}
+
 @Suite("The guard of stable versions")
 struct GuardTests {
     private let agent = AgentID.triage

@@ -36,7 +36,7 @@ struct HostileStateTests {
         for time in 0..<3 {
             for activity in activities(moment(Int64(time))) {
                 if case .steps(.max) = activity.kind { continue }
-                _ = full.observe(activity, rules: rules) { _, _, tool in tool == "crm" }
+                _ = full.observe(activity, rules: rules, now: activity.time) { _, _, tool in tool == "crm" }
             }
         }
         #expect(KillSwitch(json: full.json)?.json == full.json)
@@ -46,7 +46,7 @@ struct HostileStateTests {
             read += 1
             for nanoseconds in [Int64.min, 0, moment(4).nanoseconds, .max] {
                 for activity in activities(Moment(nanoseconds: nanoseconds)) {
-                    let trip = killSwitch.observe(activity, rules: rules) { _, _, _ in false }
+                    let trip = killSwitch.observe(activity, rules: rules, now: activity.time) { _, _, _ in false }
                     #expect(trip.map { $0.sentence.utf8.count < 1_000 } ?? true)
                 }
             }
@@ -96,8 +96,8 @@ struct HostileStateTests {
         var book = GuardBook()
         for index in 0..<count {
             let time = moment(Int64(index))
-            _ = book.take(sample(.success, random.outcome(0.9), side.digest, at: time), guarded)
-            _ = book.take(sample(.cost, random.lognormal(), side.digest, at: time), guarded)
+            _ = book.take(sample(.success, random.outcome(0.9), side.digest, at: time), guarded, now: time)
+            _ = book.take(sample(.cost, random.lognormal(), side.digest, at: time), guarded, now: time)
         }
         #expect(GuardBook(json: book.json)?.json == book.json)
         var read = 0
@@ -105,7 +105,7 @@ struct HostileStateTests {
             guard var book = GuardBook(json: json) else { return }
             read += 1
             for sample in samples(side.digest) {
-                guard let drift = book.take(sample, guarded) else { continue }
+                guard let drift = book.take(sample, guarded, now: sample.time) else { continue }
                 _ = (drift.change.json.canonicalBytes(), drift.json.canonicalBytes())
             }
             _ = (book.explanations(agent), book.halted)

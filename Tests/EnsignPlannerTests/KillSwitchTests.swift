@@ -4,6 +4,17 @@ import Testing
 
 @testable import EnsignPlanner
 
+extension KillSwitch {
+    /// Read long after it happened.
+    mutating func observe(
+        _ activity: Activity,
+        rules: [KillRule],
+        isGranted: (AgentID, Digest?, String) -> Bool?
+    ) -> Trip? {
+        observe(activity, rules: rules, now: Moment(nanoseconds: .max), isGranted: isGranted)
+    }
+}
+
 @Suite("Kill switch")
 struct KillSwitchTests {
     private static let desk = AgentID(team: "support", name: "desk")
@@ -255,6 +266,20 @@ struct KillSwitchTests {
         #expect(observe(spent(6, 100)) == nil)
         #expect(observe(spent(1, 1_001)) == nil)
         #expect(observe(spent(6, 110))?.observed == 12)
+    }
+
+    @Test("A reset that a clock which was ahead has written hides nothing once the clock is right")
+    func resetAhead() {
+        var killSwitch = KillSwitch()
+        let rules: [KillRule] = [.deniedCalls(2, within: span("1m"))]
+        func observe(_ seconds: Double, now: Double) -> KillSwitch.Trip? {
+            killSwitch.observe(call(seconds, isDenied: true), rules: rules, now: at(now), isGranted: Self.isGranted)
+        }
+        killSwitch.reset(Self.desk, at: at(1.999))
+        #expect(observe(1, now: 1) == nil && observe(1, now: 1) == nil)
+        killSwitch.reset(Self.desk, at: at(86_400))
+        #expect(observe(2, now: 3) == nil)
+        #expect(observe(3, now: 3)?.observed == 2)
     }
 
     @Test("Many agents and many kinds of calls take bounded room")

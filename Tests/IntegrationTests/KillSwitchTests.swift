@@ -218,6 +218,29 @@ import Testing
         try host.expectSound()
     }
 
+    @Test("Nobody is spared because a clock was ahead when somebody resumed or halted an agent")
+    func clockAhead() throws {
+        let host = try host()
+        #expect(try host.ensign("halt", "support/triage", "--env", "prod", "--reason", "x").status == 0)
+        host.pass(seconds: 3 * 86_400)
+        let resumed = try host.ensign("resume", "support/triage", "--env", "prod", "--reason", "y")
+        #expect(resumed.status == 0, "\(resumed.errors)")
+        host.pass(seconds: -3 * 86_400)
+        try calls(5, denied: true, in: host)
+        let stopped = try host.ensign("reconcile", "--env", "prod")
+        #expect(isHalted(host), "\(stopped.output)\(stopped.errors)")
+        #expect(try host.ensign("resume", "support/triage", "--env", "prod", "--reason", "z").status == 0)
+        host.pass(seconds: 3 * 86_400)
+        #expect(try host.ensign("halt", "support/triage", "--env", "prod", "--reason", "x").status == 0)
+        host.pass(seconds: -3 * 86_400)
+        let watch = try watch(host)
+        try calls(1, in: host)
+        try watch.readsToEnd(of: traces(host))
+        try calls(1, in: host)
+        try eventually(within: .seconds(5), watch.output) { try newest(host)["activityAfterHalt"] != nil }
+        #expect(try watch.stop() == 0)
+    }
+
     @Test("The second of the halt counts as before it, also while the ledger does not have it")
     func secondOfTheHalt() throws {
         let host = try host()

@@ -24,6 +24,12 @@ package struct Moment: Sendable, Hashable, Comparable {
         Moment(nanoseconds: nanoseconds.adding(saturating: milliseconds.multiplied(saturating: 1_000_000)))
     }
 
+    /// A moment of the record that has passed: itself, or `now` where a clock that was ahead has written it. What waits for
+    /// such a moment would wait for days; nobody knows more than that it has passed.
+    ///
+    /// Records have whole seconds: two more are no sign of another clock.
+    package func passed(by now: Moment) -> Moment { self > now.advanced(milliseconds: 2_000) ? now : self }
+
     /// Nanoseconds from another moment to this one; stops at the ends of the range.
     package func nanoseconds(since other: Moment) -> Int64 { nanoseconds.subtracting(saturating: other.nanoseconds) }
 

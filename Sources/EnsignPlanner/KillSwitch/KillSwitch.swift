@@ -73,12 +73,14 @@ package struct KillSwitch: Sendable {
     /// - Parameters:
     ///   - activity: In any order, usually by time.
     ///   - rules: Those of the environment and of the agent's deployment.
+    ///   - now: When it was read. A reset that lies behind it was a clock's that was ahead: nobody knows what came before it, so all counts.
     ///   - isGranted: Whether a tool of that name is in the agent's bundle; nil if unknown.
     /// - Returns: The first rule that this activity breaks, in the order of `rules`; nil also for an agent that has
     ///   tripped already.
     package mutating func observe(
         _ activity: Activity,
         rules: [KillRule],
+        now: Moment,
         isGranted: (_ agent: AgentID, _ bundle: Digest?, _ tool: String) -> Bool?
     ) -> Trip? {
         guard !rules.isEmpty else { return nil }
@@ -90,6 +92,7 @@ package struct KillSwitch: Sendable {
             if kept > limits.total { forgetIdle() }
         }
         if watch.hasTripped { return nil }
+        if let since = watch.since, since.passed(by: now) != since { watch.since = nil }
         if let since = watch.since, activity.time <= since { return nil }
         let previous = watch.latest
         watch.latest = max(watch.latest, activity.time)

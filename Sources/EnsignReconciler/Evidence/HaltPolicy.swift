@@ -35,9 +35,9 @@ struct HaltPolicy {
     func reconsider(_ state: inout TelemetryState) {
         state.isFresh = false
         for agent in Set(state.kept.killSwitch.tripped).union(state.kept.guards.halted).sorted() {
-            if pending.contains(where: { $0.scope.covers(agent) }) || book.haltedSince(agent) != nil { continue }
+            if pending.contains(where: { $0.scope.covers(agent) }) || book.haltedSince(agent, now) != nil { continue }
             let week = now.advanced(milliseconds: -7 * 86_400_000)
-            state.resume(agent, until: book.lastResume(agent, after: week) ?? now)
+            state.resume(agent, until: book.lastResume(agent, after: week, now) ?? now)
         }
     }
 
@@ -58,7 +58,7 @@ struct HaltPolicy {
         let stop =
             records.first { $0.kind == .halt && $0.scope == .agent(agent) }
             ?? pending.first { $0.scope.covers(agent) }
-        return stop?.time.timestamp.end ?? book.haltedSince(agent)
+        return stop?.time.timestamp.end.passed(by: now) ?? book.haltedSince(agent, now)
     }
 
     private mutating func raiseAlarm(_ activity: Activity, _ since: Moment, _ state: inout TelemetryState) {
@@ -90,10 +90,12 @@ struct HaltPolicy {
             call.meaning = (meaning ?? nil)?.text
             activity.kind = .call(call)
         }
-        let trip = state.kept.killSwitch.observe(activity, rules: rules) { _, _, _ in meaning.map { $0 != nil } }
+        let trip = state.kept.killSwitch.observe(activity, rules: rules, now: now) { _, _, _ in
+            meaning.map { $0 != nil }
+        }
         guard let trip else { return }
         state.isDirty = true
-        if let resumed = book.lastResume(agent, after: trip.time) {
+        if let resumed = book.lastResume(agent, after: trip.time, now) {
             // Read again after a crash: somebody has looked at this and let the agent go on.
             state.resume(agent, until: resumed)
             return
@@ -116,8 +118,10 @@ struct HaltPolicy {
     /// Compares a sample of a stable version with what that version did when it became stable.
     mutating func watch(_ sample: Sample, _ state: inout TelemetryState) {
         let agent = sample.agent
-        guard let version = book.guarded(agent), let drift = state.kept.guards.take(sample, version) else { return }
-        if let resumed = book.lastResume(agent, after: drift.time) {
+        guard let version = book.guarded(agent), let drift = state.kept.guards.take(sample, version, now: now) else {
+            return
+        }
+        if let resumed = book.lastResume(agent, after: drift.time, now) {
             // Read again after a crash: somebody has looked at this and let the agent go on.
             state.kept.guards.restart(agent, after: resumed)
             return
@@ -125,7 +129,7 @@ struct HaltPolicy {
         drifts.append(drift)
         state.kept.add(drift)
         let isStopped = (pending + records).contains { $0.kind == .halt && $0.scope.covers(agent) }
-        guard drift.halts, !isStopped, book.haltedSince(agent) == nil else { return }
+        guard drift.halts, !isStopped, book.haltedSince(agent, now) == nil else { return }
         records.append(HaltRecord(scope: .agent(agent), reason: drift.sentence, by: Halt.guardian, time: now))
     }
 }

@@ -57,6 +57,7 @@ package final class TelemetryBook {
     /// What tools declare, in all of their versions.
     private var declared: [String: Set<String>] = [:]
     private var haltedByGitSince: [AgentID: Moment] = [:]
+    private var haltedAhead: [AgentID: Moment] = [:]
 
     /// What one bundle grants, and what names that were asked about mean there.
     private struct Grants {
@@ -358,8 +359,20 @@ package final class TelemetryBook {
         return found
     }
 
-    /// Since when an agent is halted, as the ledger has it; nil when it is not.
-    func haltedSince(_ agent: AgentID) -> Moment? {
+    /// Since when an agent is halted, as the ledger has it; nil when it is not. A halt that a clock which was ahead has
+    /// written counts from when it was first asked for.
+    func haltedSince(_ agent: AgentID, _ now: Moment) -> Moment? {
+        guard let since = recordedHalt(agent) else {
+            haltedAhead[agent] = nil
+            return nil
+        }
+        if since.passed(by: now) == since { return since }
+        let found = haltedAhead[agent] ?? now
+        haltedAhead[agent] = found
+        return found
+    }
+
+    private func recordedHalt(_ agent: AgentID) -> Moment? {
         guard let state = recorded(agent)?.state, state.isHalted else { return nil }
         if let halt = state.halt { return halt.since.end }
         if let since = haltedByGitSince[agent] { return since }
@@ -382,13 +395,15 @@ package final class TelemetryBook {
     /// Whether it is on record that the agent acted although it was halted.
     func isAlarmRecorded(_ agent: AgentID) -> Bool { recorded(agent)?.state.activityAfterHalt != nil }
 
-    /// When an agent was last resumed, if that was after a moment; telemetry from before it was judged then.
-    func lastResume(_ agent: AgentID, after moment: Moment) -> Moment? {
+    /// When an agent was last resumed, if that was after a moment; telemetry from before it was judged then. What a clock that
+    /// was ahead has written excuses nothing.
+    func lastResume(_ agent: AgentID, after moment: Moment, _ now: Moment) -> Moment? {
         guard let tip else { return nil }
         var found: [AgentID: Moment] = [:]
         try? ledger.walk(from: tip) { entry in
-            guard entry.entry.time.end > moment else { return false }
-            try Self.collect(entry, ledger, &found)
+            let time = entry.entry.time.end
+            guard time > moment else { return false }
+            if time.passed(by: now) == time { try Self.collect(entry, ledger, &found) }
             return found[agent] == nil
         }
         return found[agent]

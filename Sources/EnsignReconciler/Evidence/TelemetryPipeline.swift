@@ -135,7 +135,7 @@ package final class TelemetryPipeline: Sendable {
         let resumed = refreshing ? book.refresh() : [:]
         let pending = book.pendingHalts()
         return try guarded { state throws -> Step in
-            for (agent, until) in resumed { state.resume(agent, until: until) }
+            for (agent, until) in resumed { state.resume(agent, until: until.passed(by: now)) }
             var policy = HaltPolicy(book, pending: pending, now: now, records: state.unremembered)
             if state.isFresh { policy.reconsider(&state) }
             let batch = try state.reader.read(changed: changed)
