@@ -105,7 +105,7 @@ extension GitError {
         isLocked
             ? ["if no git process is running here, remove the .lock file that git names"]
             : isOfSystem
-                ? ["make room, or mend what the system reports, and run it again: nothing is half applied"]
+                ? ["make room, or mend what the system reports, and run it again: the next run ends what this one began"]
                 : Self.damage
     }
 
@@ -118,7 +118,7 @@ extension SystemError {
     fileprivate var repair: [String] {
         switch code {
         case EWOULDBLOCK: ["another ensign holds the lock; see what runs with: ps -C ensign"]
-        case ENOSPC, EDQUOT: ["make room and run it again: nothing is half applied"]
+        case ENOSPC, EDQUOT: ["make room and run it again: the next run ends what this one began"]
         case EACCES, EPERM, EROFS: ["run it as the repository's owner"]
         default: []
         }

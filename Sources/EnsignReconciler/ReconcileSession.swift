@@ -2,6 +2,7 @@ import EnsignHost
 import EnsignJudge
 import EnsignLedger
 import EnsignModel
+import EnsignSystem
 import EnsignTargets
 
 /// One reconcile under the environment's lock: what its ``steps`` look at and hand on.
@@ -135,7 +136,8 @@ extension ReconcileSession {
 extension ReconcileSession {
     func writeStatus(_ report: Reconciler.Report) throws {
         if let failure = report.failure { return try writeFailure("\(failure)") }
-        switch report.result {
+        if report.leavesStatus { return }
+        switch report.desired ?? report.result {
         case .nothingDeclared, .converged: try write("ok", telemetry?.unreadSentence ?? "")
         case .invalid:
             let errors = report.findings.count { $0.severity == .error }
@@ -160,6 +162,10 @@ extension ReconcileSession {
             lastSuccess: result == "ok" ? now : before?.lastSuccess,
             visits: (before?.visits ?? Visits()).adding(reconciler.options.visitor, at: now)
         )
-        try file.write(status)
+        do throws(SystemError) { try file.write(status) } catch {
+            guard error.isWithoutRoom else { throw error }
+            // Nobody must read that the run before this one was the last.
+            try file.overwrite(status)
+        }
     }
 }

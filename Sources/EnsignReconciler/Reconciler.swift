@@ -69,6 +69,10 @@ package struct Reconciler {
         }
 
         package var result: Result
+        /// What became of the desired commit where an operator's request was met without it; nil where `result` says it.
+        package var desired: Result?
+        /// Whether nobody looked at git: what the run before has made of it still stands.
+        package var leavesStatus = false
         /// Why the desired commit could not even be looked at; what is live followed the last accepted commit.
         package var failure: (any Error)?
         /// Whether the run before this one could not apply what is desired either, for the same reason.

@@ -168,6 +168,13 @@ package enum Files {
         if durable, let parent = parent(of: path) { try syncDirectory(parent) }
     }
 
+    /// Writes over a file that is there, in the room that it has: neither atomic nor durable.
+    package static func overwrite(_ path: String, with bytes: [UInt8]) throws(SystemError) {
+        let file = try FileDescriptor(path, O_WRONLY | O_NOFOLLOW, operation: "write \(path)")
+        try file.write(bytes, at: 0, to: path)
+        try attempt("write \(path)") { ftruncate(file.number, off_t(bytes.count)) }
+    }
+
     /// Renames a file over another.
     package static func rename(_ from: String, to path: String) throws(SystemError) {
         try attempt("rename \(from) to \(path)") { unsafe Glibc.rename(from, path) }

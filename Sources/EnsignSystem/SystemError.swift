@@ -23,6 +23,9 @@ package struct SystemError: Error, Sendable, Hashable, CustomStringConvertible {
     package var isBusy: Bool { code == EWOULDBLOCK }
 
     package var isMissing: Bool { code == ENOENT || code == ENOTDIR }
+
+    /// Whether the disk, or the share of it that this account may use, is full.
+    package var isWithoutRoom: Bool { code == ENOSPC || code == EDQUOT }
 }
 
 /// Runs a system call again while signals interrupt it; throws what it reports otherwise.

@@ -357,6 +357,8 @@ import Testing
             "$2" halt support/triage --env prod --reason full --repo /mnt/fleet.git || status=$?
             echo "status $status"
             ls /mnt/fleet.git/ensign/live/prod/agents/support
+            "$2" reconcile --env prod --repo /mnt/fleet.git || true
+            "$2" status --env prod --repo /mnt/fleet.git | tail -1
             rm /mnt/filler
             "$2" reconcile --env prod --repo /mnt/fleet.git
             cat /mnt/fleet.git/ensign/live/prod/agents/support/triage.json
@@ -370,6 +372,7 @@ import Testing
         #expect(result.output.contains("status 0\ndesk.json\n"), "\(result.output)\(result.errors)")
         #expect(String(decoding: Host.bare(Data(result.output.utf8)), as: UTF8.self).contains(Self.halted))
         #expect(result.output.contains("prod: intact, 4 entries"))
+        #expect(result.output.contains("failed"), "\(result.output)\(result.errors)")
     }
 
     @Test("Killed anywhere, a halt that was remembered is carried out by the next reconcile")

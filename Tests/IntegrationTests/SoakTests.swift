@@ -36,6 +36,25 @@ import Testing
         )
     }
 
+    @Test(
+        "A stop in staging counts from when it is in effect, not from when it is on record",
+        arguments: ["agent", "all"]
+    )
+    func haltedNotRecorded(_ scope: String) throws {
+        let host = try host(soak: "0s")
+        let lock = "\(host.bare)/refs/ensign/ledger/staging.lock"
+        try FileManager.default.createDirectory(atPath: lock, withIntermediateDirectories: false)
+        let named = scope == "all" ? "--all" : "support/refund-triage"
+        let halt = try host.ensign("halt", named, "--env", "staging", "--reason", "leaks")
+        #expect(halt.status == 0 && halt.errors.contains("not recorded yet"), "\(halt.errors)")
+        let refused = try host.push(deployment, "version: 1.4.0", "version: 1.5.0")
+        #expect(refused.status != 0 && refused.errors.contains("does not have that on record yet"), "\(refused.errors)")
+        try FileManager.default.removeItem(atPath: lock)
+        #expect(try host.ensign("reconcile", "--env", "staging").status == 0)
+        #expect(try host.tryGit("push", "origin", "main").status != 0)
+        #expect(try live(host).contains("1.4.0"))
+    }
+
     @Test("A version that is not in staging at all is let in by an operator, with a reason, and by nobody else")
     func override() throws {
         let host = try host(soak: "0s")

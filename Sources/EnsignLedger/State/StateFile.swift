@@ -111,6 +111,12 @@ package struct StateFile<Value: StateValue>: Sendable {
         if let former, replaces { try? Files.remove(former) }
     }
 
+    /// Writes over the file that is there, for a disk without room for another. A reader may see half of it, which counts as
+    /// no value.
+    package func overwrite(_ value: Value) throws(SystemError) {
+        try Files.overwrite(path, with: value.contents.bytes(version: Value.kind.version))
+    }
+
     package func remove() throws(SystemError) {
         // The other way round a crash would bring the older value back.
         if let former { try Files.remove(former) }

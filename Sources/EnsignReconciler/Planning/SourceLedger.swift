@@ -36,6 +36,7 @@ final class SourceLedger {
     /// Read once; see ``keep()``.
     private lazy var known = file.known() ?? ProvenArtifacts()
     private var hasNews = false
+    private var stops: [HaltRecord]?
 
     /// Why nothing can be said, in words.
     private struct Distrust: Error { var why: String }
@@ -56,6 +57,9 @@ final class SourceLedger {
     func record(_ agent: AgentID, _ version: VersionIdentity) -> SourceRecord {
         do {
             let tip = try trustedTip()
+            if try pending().contains(where: { $0.scope.covers(agent) }) {
+                return .unknown("'\(rule.source)' has stopped it, and does not have that on record yet")
+            }
             if let found = known.record(agent, version.artifact, tip: tip.commit, enough: rule.soak) {
                 return .record(found, entry: tip.commit)
             }
@@ -69,6 +73,15 @@ final class SourceLedger {
         } catch {
             return .unknown("the ledger of '\(rule.source)' cannot be read: \(error)")
         }
+    }
+
+    /// Stops that are in effect there, and for which its ledger waits: where both environments are of one host.
+    private func pending() throws -> [HaltRecord] {
+        if let stops { return stops }
+        let found = site.reconciles ? try HaltsFile(path: site.files.halts(rule.source)).read().pending : []
+        let halts = found.filter { $0.kind == .halt }
+        stops = halts
+        return halts
     }
 
     private func trustedTip() throws -> RecordedEntry {

@@ -98,6 +98,7 @@ extension ReconcileSession {
         guard reconciler.options.request != nil, let accepted = tip?.acceptedSource else { return }
         switch report.result {
         case .invalid, .refused:
+            report.desired = report.result
             report.result = .converged
             let what = desired.map(\.short) ?? site.settings.desiredRef
             report.notes.append("\(what) cannot be applied; the request was held against \(accepted.short)")

@@ -30,6 +30,7 @@ extension ReconcileSession {
     ///
     /// - Parameter more: Stops that could not be remembered.
     mutating func recordHaltsAlone(_ more: [HaltRecord]) throws -> Reconciler.Report {
+        report.leavesStatus = true
         try checkLedger()
         try recover()
         try recordHalts(more)
