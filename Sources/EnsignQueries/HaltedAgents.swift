@@ -50,11 +50,16 @@ package struct HaltedAgents {
     }
 
     /// Where git says it: `environments/prod/agents/support/desk.yaml:5:3: halted: true`.
-    package func place(_ agent: AgentID) throws -> String {
+    ///
+    /// - Returns: nil where the newest commit does not: the stop of a commit that was refused holds until one is accepted.
+    package func place(_ agent: AgentID) throws -> String? {
         let path = RepositoryPath.deployment(agent, in: environment)
-        guard let commit = try site.desiredCommit(),
-            let file = try site.repository.entry(at: path, in: site.repository.commit(commit).tree)
-        else { return path }
+        guard let commit = try site.desiredCommit() else { return nil }
+        let tree = try site.repository.commit(commit).tree
+        let fleet = Fleet(snapshot: GitSnapshot(site.repository, tree: tree), today: Timestamp(seconds: 0).date)
+        guard try fleet.deployment(agent, in: environment)?.value?.halted == true,
+            let file = try site.repository.entry(at: path, in: tree)
+        else { return nil }
         let bytes = try site.repository.bytes(of: file.id, .blob)
         guard let position = ManifestLoader.positions(of: [["spec", "halted"]], in: bytes)[0] else { return path }
         return "\(path):\(position.line):\(position.column): halted: true"

@@ -19,6 +19,36 @@ import Testing
         #expect(json.output.contains(#""error": null"#))
     }
 
+    @Test("What became of the newest commit is said while operators act, until a commit is accepted")
+    func operatorsAct() throws {
+        let host = try Host(fleet: FleetFixture())
+        try FileManager.default.removeItem(atPath: "\(host.bare)/hooks/pre-receive")
+        try host.edit(FleetFixture.deploymentPath, "version: 1.0.0", "version: 1.0.0\n  halted: true")
+        try host.scratch.write("work/environments/prod/agents/support/desk.yaml", "kind: [\n")
+        try host.git("commit", "-q", "-a", "-m", "Stop it, badly")
+        #expect(try host.tryGit("push", "-q", "origin", "main").errors.contains("not applied"))
+        func result() throws -> String {
+            let answer = try host.ensign("status", "--env", "prod", "--output", "json").output
+            let value = try JSONSerialization.jsonObject(with: Data(answer.utf8)) as? [String: Any]
+            return (value?["environments"] as? [[String: Any]])?.first?["result"] as? String ?? answer
+        }
+        #expect(try result() == "invalid")
+        for words in [["halt", "support/triage"], ["halt", "--all"], ["resume", "--all"]] {
+            let answer = try host.ensign(arguments: words + ["--env", "prod", "--reason", "x"])
+            #expect(try result() == "invalid", "\(words): \(answer.errors)")
+        }
+        // The stop of a refused commit holds, whatever the newest one says, and nobody is sent to a line that is not there.
+        try host.edit(FleetFixture.deploymentPath, "\n  halted: true", "")
+        try host.git("commit", "-q", "-a", "-m", "Let it go, badly")
+        #expect(try host.tryGit("push", "-q", "origin", "main").errors.contains("not applied"))
+        let resumed = try host.ensign("resume", "support/triage", "--env", "prod", "--reason", "x")
+        #expect(
+            resumed.status == 4 && resumed.errors.contains("a commit said so that was not accepted"),
+            "\(resumed.errors)"
+        )
+        #expect(try result() == "invalid")
+    }
+
     @Test("Where no ledger was fetched it says to fetch")
     func noLedger() throws {
         let host = try Host(fleet: FleetFixture())

@@ -34,6 +34,28 @@ import Testing
         try host.expectSound()
     }
 
+    @Test("What ends for it is planned, shown and recorded once", arguments: ["canary", "halted"])
+    func once(_ state: String) throws {
+        let host = try Host()
+        let deployment = "environments/prod/agents/support/refund-triage.yaml"
+        #expect(try host.push("environments/prod/environment.yaml", "prune: true", "prune: false").status == 0)
+        if state == "halted" {
+            #expect(try host.push(deployment, "halted: false", "halted: true").status == 0)
+        } else {
+            let canary = "version: 1.5.0\n  rollout: {canary: {steps: [{weight: 5, hold: 1h}]}}"
+            #expect(try host.push(deployment, "version: 1.4.0", canary).errors.contains("canary 5 %"))
+        }
+        try host.git("rm", "-q", deployment)
+        try host.git("commit", "-q", "-m", "Remove it")
+        let push = try host.tryGit("push", "origin", "main")
+        #expect(push.status == 0, "\(push.errors)")
+        let said = state == "halted" ? "git had stopped it" : "git no longer declares it"
+        #expect(push.errors.split(separator: said, omittingEmptySubsequences: false).count == 2, "\(push.errors)")
+        let changes = try #require(try host.entry()["changes"] as? [[String: Any]])
+        #expect(changes.count == 1, "\(changes)")
+        try host.expectSound()
+    }
+
     @Test("An operator steers it as any other, and what cannot be done ends with 4")
     func steered() throws {
         let host = try host()

@@ -90,21 +90,29 @@ extension Verb {
             )
         }
         for agent in halted.keptByGit(scope) where !agents.contains(agent) {
-            invocation.console.note("\(environment): \(agent) stays halted: git says so, \(try still.place(agent))")
+            invocation.console.note("\(environment): \(agent) stays halted: git says so, \(try still.gitsWord(agent))")
         }
         return .done
     }
 }
 
 extension HaltedAgents {
+    fileprivate func gitsWord(_ agent: AgentID) throws -> String {
+        try place(agent) ?? "a commit said so that was not accepted, and it holds until one is"
+    }
+
     /// The agents whose halt ends; at least one, unless the scope itself is halted.
     fileprivate func asked(_ scope: HaltScope, _ environment: String) throws -> [AgentID] {
         let agents = resumable(scope)
         guard agents.isEmpty, halts[scope] == nil else { return agents }
         if let agent = keptByGit(scope).first {
             throw Refusal(
-                message: "'\(agent)' is halted by git: \(try place(agent))",
-                hints: ["set halted: false there, commit and push"]
+                message: "'\(agent)' is halted by git: \(try gitsWord(agent))",
+                hints: [
+                    try place(agent) == nil
+                        ? "push a commit that is accepted: 'ensign validate' says what keeps the newest one out"
+                        : "set halted: false there, commit and push"
+                ]
             )
         }
         switch scope {

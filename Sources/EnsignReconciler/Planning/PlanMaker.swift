@@ -77,13 +77,14 @@ package struct PlanMaker {
         let asked = situation.request?.agents ?? []
         var found: [AgentID: [String]] = [:]
         let gateway = site.settings.gateway(environment)
-        for agent in try agents.union(recorded.remembered()).union(asked).sorted() {
+        let looked = try agents.union(recorded.remembered()).union(asked)
+        for agent in looked.sorted() {
             let deployment = try compiler.resolve(agent)
             found[agent] = deployment?.uses
             resolved.items.append(try Self.item(agent, deployment, gateway))
         }
         if !shared.isEmpty {
-            for agent in try undeclared(compiler) where found[agent] == nil && !asked.contains(agent) {
+            for agent in try undeclared(compiler) where !looked.contains(agent) {
                 resolved.items.append(DesiredAgent(agent: agent, compiled: nil))
             }
             try compiler.checkFolder()
