@@ -296,7 +296,12 @@ struct CallConditionManifestTests {
                 """
         )
         #expect(check("ada@example.com cert-authority,\(option) \(Self.key)").contains("agrees to nothing"))
+        let other = check("ada@example.com \(option) \(Self.otherKey)")
+        #expect(other.contains("of type 'ecdsa-sha2-nistp256' are not checked") && other.contains("use an Ed25519 key"))
     }
+
+    private static let otherKey =
+        "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBNUgnDALXu2jFdw2wdXDj2k0yxUbwKR3q1i6+V/Nb2n0SFNxy3g6Ow5Ef/RKDQd46bDUDzm8Dmr0s+1rGv9gnBI="
 
     private static let option = "namespaces=\"ensign-approval\""
 

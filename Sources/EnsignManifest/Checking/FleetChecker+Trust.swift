@@ -62,12 +62,12 @@ extension FleetChecker {
         var hint = "write one line for each person, with the principal that the teams name"
         if entry.isCertificateAuthority {
             message = "a certificate authority agrees to nothing: approvals are signed by people's own keys"
-        } else if !entry.principals.signers.isEmpty, entry.approvers.isEmpty {
-            message =
-                "'\(entry.principals.description.onOneLine(utf8: 64))' names no person exactly, so nobody agrees with this key"
         } else if entry.key.isCheckable, entry.key.kind == .other {
             message = "approvals by a key of type '\(entry.key.typeName.cut(utf8: 64))' are not checked"
             hint = "use an Ed25519 key: ssh-keygen -t ed25519, or -t ed25519-sk with a security key"
+        } else if !entry.principals.signers.isEmpty, entry.approvers.isEmpty {
+            message =
+                "'\(entry.principals.description.onOneLine(utf8: 64))' names no person exactly, so nobody agrees with this key"
         } else {
             return
         }

@@ -44,6 +44,9 @@ extension ReconcileSession {
                 applied.append(change)
                 edits[FleetHalts.path] = .some(halts.bytes.map { .bytes($0) })
             }
+            if let scope = change.scope, change.action == .resume {
+                report.warnings.append("\(scope) itself stays halted, for what comes later: the run that was to end it died")
+            }
             guard let file = change.file else { continue }
             let found = try target.read(file.path)
             guard found.map({ Digest(hex: SHA256.hex(of: $0)) }) == file.digest else { continue }
