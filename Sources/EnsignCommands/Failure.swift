@@ -93,7 +93,7 @@ extension LedgerError {
         case .unreadableState, .missingSource: GitError.damage
         case .rolledBack, .behind, .forked:
             [
-                "fetch what is missing from a mirror; only if no mirror has it: ensign reconcile --env ENV --accept-loss (docs/recovery.md)"
+                "fetch what is missing from a mirror; if none has it: 'ensign reconcile --accept-loss', docs/recovery.md"
             ]
         case .key, .tooLarge, .broken: []
         }
@@ -105,7 +105,9 @@ extension GitError {
         isLocked
             ? ["if no git process is running here, remove the .lock file that git names"]
             : isOfSystem
-                ? ["make room, or mend what the system reports, and run it again: the next run ends what this one began"]
+                ? [
+                    "make room, or mend what the system reports, and run it again: the next run ends what this one began"
+                ]
                 : Self.damage
     }
 

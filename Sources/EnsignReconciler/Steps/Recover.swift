@@ -45,7 +45,7 @@ extension ReconcileSession {
                 edits[FleetHalts.path] = .some(halts.bytes.map { .bytes($0) })
             }
             if let scope = change.scope, change.action == .resume {
-                report.warnings.append("\(scope) itself stays halted, for what comes later: the run that was to end it died")
+                report.warnings.append("\(scope) itself stays halted, for what comes later: the run that ended it died")
             }
             guard let file = change.file else { continue }
             let found = try target.read(file.path)
