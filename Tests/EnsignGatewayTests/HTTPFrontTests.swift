@@ -313,7 +313,9 @@ struct HTTPFrontTests {
         // Longer than other connections are waited for.
         Machine.pause(milliseconds: 5_500)
         gatekeeper.seen.update { $0.isOpen = true }
-        #expect(try clients[1].hear().json["result"]?["content"]?[0]?["text"] == "changed")
+        let last = try clients[1].hear()
+        #expect(try last.json["result"]?["content"]?[0]?["text"] == "changed")
+        #expect(last["connection"] == "close", "\(last.headers)")
         stopping.join()
         #expect(gatekeeper.seen.withLock { $0.running } == 0)
         front.stop()

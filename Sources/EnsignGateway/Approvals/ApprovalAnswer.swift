@@ -22,6 +22,8 @@ package enum ApprovalAnswer: Sendable, Hashable {
         case wrongNamespace(String)
         /// The signature is for other bytes.
         case otherRequest
+        /// Signatures by keys of this type are not checked.
+        case keyType(String)
         /// Nobody who may agree has this key now.
         case nobody
         /// By whoever asked for the call.
@@ -34,6 +36,7 @@ package enum ApprovalAnswer: Sendable, Hashable {
             case .wrongNamespace(let name):
                 "it is signed for '\(name.onOneLine(utf8: 100))', and not for '\(GatewayPolicy.namespace)' or "
                     + "'\(GatewayPolicy.denialNamespace)'"
+            case .keyType(let type): "keys of type '\(type)' are not checked: use an Ed25519 key"
             case .otherRequest: "it does not sign this request: other bytes, or another request"
             case .nobody: "nobody who may agree to this has that key now"
             case .asker(let name): "\(name.onOneLine(utf8: 200)) asked for this call, and so does not agree to it"
@@ -59,8 +62,10 @@ package enum ApprovalAnswer: Sendable, Hashable {
         guard [GatewayPolicy.namespace, GatewayPolicy.denialNamespace].contains(namespace) else {
             return .failure(.wrongNamespace(namespace))
         }
-        guard signature.verdict(on: request.bytes, namespace: namespace) == .good else {
-            return .failure(.otherRequest)
+        switch signature.verdict(on: request.bytes, namespace: namespace) {
+        case .good: break
+        case .unsupportedKeyType: return .failure(.keyType(signature.publicKey.typeName.cut(utf8: 64)))
+        case .badSignature, .wrongNamespace: return .failure(.otherRequest)
         }
         let key = signature.publicKey.line
         // One key may stand for several people; each is somebody who may.

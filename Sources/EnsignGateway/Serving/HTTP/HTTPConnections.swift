@@ -215,6 +215,9 @@ final class HTTPConnections: Sendable {
     /// `POLLRDHUP` of poll(2), whose macro needs _GNU_SOURCE; its value is part of the ABI.
     private static let hangUp: Int16 = 0x2000
 
+    /// Whether no connection goes on after its call.
+    var isStopping: Bool { state.withLock { $0.isStopping } }
+
     /// Cancels all calls, those that come later too, and ends all connections: those that are in a call when it is answered.
     ///
     /// Calls that cannot be stopped are waited for as long as they take.
