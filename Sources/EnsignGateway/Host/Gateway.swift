@@ -18,6 +18,7 @@ package final class Gateway: Sendable {
     private let housekeeping: Housekeeping
     /// What opens the servers' doors.
     package let secrets: SecretShelf
+    private let state: StateFolder
     private let beginsAnew: Bool
     private let say: @Sendable (String) -> Void
 
@@ -42,6 +43,7 @@ package final class Gateway: Sendable {
             maxAge: file.maxAge,
             state: state.path
         )
+        self.state = state
         beginsAnew = try state.beginsAnew
         let anchors = file.anchors.map { $0.map(\.value) }
         let log = try DecisionLog(
@@ -109,11 +111,14 @@ package final class Gateway: Sendable {
         decision.note = claim.sentence
         if beginsAnew {
             let note =
-                "the decision log begins with number 1, and its keys are older: the log before it is not there any more"
+                "the decision log begins with number 1, and there was one before: it is not there any more"
             decision.note = "\(note); claim \(claim.sentence)"
             say(note)
         }
-        do throws(RecordFailure) { _ = try log.append(decision) } catch { say(error.message) }
+        do throws(RecordFailure) {
+            _ = try log.append(decision)
+            try state.noteLog()
+        } catch { say(error.message) }
         // From now on its end is noticed, also where no call has needed it before.
         do throws(LiveTrouble) { _ = try live.ready().policy() } catch { say("\(error)") }
         housekeeping.start()

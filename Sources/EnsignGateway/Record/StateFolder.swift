@@ -55,15 +55,22 @@ package struct StateFolder: Sendable, Hashable {
         return key
     }
 
-    /// Whether there are keys of a log, made more than a minute ago, and no log: somebody has moved it away, or removed it.
+    /// Whether a log was begun here, and there is none: somebody has moved it away, or removed it. Keys alone say nothing:
+    /// `ensign-gateway check` makes them too.
     var beginsAnew: Bool {
         get throws(RecordFailure) {
-            guard let key = try recording({ try Files.status("\(path)/gateway.key") }),
-                key.modified < Machine.nanoseconds - 60_000_000_000
-            else { return false }
+            guard try recording({ try Files.status(begun) }) != nil else { return false }
             return try recording { try Files.list("\(path)/log") ?? [] }.allSatisfy { !$0.contains(".jsonl") }
         }
     }
+
+    /// Notes that there is a log.
+    func noteLog() throws(RecordFailure) {
+        guard try recording({ try Files.status(begun) }) == nil else { return }
+        _ = try recording { try Files.create(begun, with: [], mode: 0o600) }
+    }
+
+    private var begun: String { "\(path)/log.begun" }
 
     /// A log that was begun never gets other keys by itself.
     private func requireNoLog(beside file: String) throws(RecordFailure) {
