@@ -23,13 +23,16 @@ struct ProgramUpstreamTests {
     private func upstream(
         _ behaviour: String,
         idle: Duration = .seconds(600),
-        deaf: Duration = .seconds(10)
+        deaf: Duration = .seconds(10),
+        startTimeout: Duration = ProgramAddress.startTimeout
     ) -> ProgramUpstream {
         let environment = [
             ("PATH", "/usr/bin:/bin"), ("SEEN", seen), ("STARTS", "\(scratch.path)/starts"), ("SECRET", "s3cret"),
         ]
+        var address = ProgramAddress(words: ["/usr/bin/python3", "\(servers)/upstream.py", behaviour])
+        (address.directory, address.startTimeout) = (scratch.path, startTimeout)
         return ProgramUpstream(
-            ProgramAddress(words: ["/usr/bin/python3", "\(servers)/upstream.py", behaviour], directory: scratch.path),
+            address,
             secrets: { environment.map { (name: $0.0, value: $0.1) } },
             version: "0",
             idle: idle,
@@ -408,20 +411,42 @@ struct ProgramUpstreamTests {
         #expect(upstream.said.count < 20_000 && upstream.said.starts(with: "secret\u{1b}[2J\nsecret".utf8))
     }
 
-    @Test("what nobody waits for any more is not asked of a server that took its time to start")
+    @Test("a server that takes its time to start is asked what it offers when it serves, and never told to forget that")
     func sleepy() throws {
         let upstream = upstream("sleepy")
         defer { upstream.end() }
-        #expect(throws: UpstreamFailure.self) { try upstream.listing(within: .milliseconds(200)) }
-        let end = ContinuousClock.now + .seconds(20)
-        while !((try? scratch.read("seen")) ?? "").contains("notifications/initialized"), ContinuousClock.now < end {
-            usleep(5_000)
+        let first = try EnsignSystem.Thread {
+            #expect((try? upstream.listing(within: .seconds(20)))?.tools.count == 3)
         }
-        usleep(200_000)
+        let end = ContinuousClock.now + .seconds(20)
+        while !((try? scratch.read("seen")) ?? "").contains("initialize"), ContinuousClock.now < end { usleep(5_000) }
+        #expect(throws: UpstreamFailure.self) { try upstream.listing(within: .milliseconds(50)) }
+        first.join()
         let read = try scratch.read("seen")
-        #expect(!read.contains("tools/list") && !read.contains("cancelled"), "\(read)")
-        #expect(try upstream.listing(within: .seconds(20)).tools.count == 3)
+        #expect(!read.contains("cancelled"), "\(read)")
         #expect(starts == 1)
+    }
+
+    @Test(
+        "a server that does not come to serve within startTimeout fails whoever waits for it, and is begun once for all"
+    )
+    func startTimeout() throws {
+        let upstream = upstream("hangs", startTimeout: .seconds(1))
+        defer { upstream.end() }
+        let start = ContinuousClock.now
+        let failures = Condition([UpstreamOutcome]())
+        let threads = try (0..<3).map { _ in
+            try EnsignSystem.Thread { [call = call("echo")] in
+                let outcome = upstream.call(call)
+                failures.update { $0.append(outcome) }
+            }
+        }
+        for thread in threads { thread.join() }
+        for outcome in failures.withLock({ $0 }) {
+            guard case .notSent(let failure) = outcome else { return #expect(Bool(false)) }
+            #expect(failure.message == "the server did not serve within 1 s of its start: startTimeout")
+        }
+        #expect(starts == 1 && ContinuousClock.now - start < .seconds(10))
     }
 
     @Test("a list is asked for again when the server says that it has changed, or has been started anew")

@@ -119,6 +119,12 @@ extension GatewayFile {
         Field("user", "The account that the program runs as.", .text(.account)),
         Field("directory", "The folder that the program is started in.", .text(.place)),
         Field(
+            "startTimeout",
+            "How long the program may take until it serves, at most ten minutes.",
+            .text(.duration),
+            standard: "30s"
+        ),
+        Field(
             "sandbox",
             "Run the program in bubblewrap, which shows it the system's programs and libraries, and what is named here.",
             .record([

@@ -148,6 +148,16 @@ extension GatewayFile.UpstreamLine {
             program.sha256 = record.located("sha256")
             program.user = record.located("user")
             program.directory = record.located("directory")
+            if let most = record.duration("startTimeout") {
+                if !GatewayFile.startTimeouts.contains(most.milliseconds) {
+                    document.add(
+                        "out-of-range",
+                        "\(tool.value): startTimeout must be from 1s to 10m",
+                        at: record.located("startTimeout")?.position ?? tool.position
+                    )
+                }
+                program.startTimeout = .milliseconds(most.milliseconds)
+            }
             program.environment = record.textEntries("env")
             if let inner = record.record("sandbox") {
                 program.sandbox = Sandbox(
@@ -168,5 +178,5 @@ extension GatewayFile.UpstreamLine {
         }
     }
 
-    private static let ofPrograms = ["sha256", "user", "directory", "sandbox", "env"]
+    private static let ofPrograms = ["sha256", "user", "directory", "startTimeout", "sandbox", "env"]
 }

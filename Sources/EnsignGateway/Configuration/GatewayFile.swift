@@ -73,6 +73,9 @@ package struct GatewayFile: Sendable {
         package var keys: Located<String>
     }
 
+    /// In milliseconds.
+    static let startTimeouts: ClosedRange<Int64> = 1_000...600_000
+
     /// One server.
     package struct UpstreamLine: Sendable {
         package var address: Address
@@ -91,6 +94,7 @@ package struct GatewayFile: Sendable {
             package var sha256: Located<String>?
             package var user: Located<String>?
             package var directory: Located<String>?
+            package var startTimeout = ProgramAddress.startTimeout
             package var sandbox: Sandbox?
             package var environment: [(name: String, value: Located<String>)] = []
         }

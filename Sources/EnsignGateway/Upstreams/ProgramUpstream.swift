@@ -14,6 +14,9 @@ package final class ProgramUpstream: Upstream {
         var info: JSONValue = .null
         var listing: ServerListing?
         var isStarting = false
+        /// How often it was begun, and the last of these that did not come to serve.
+        var starts = 0
+        var failedStart: Int?
         /// How often in a row it could not be started, or ended by itself soon.
         var failures = 0
         var lastFailure: UpstreamFailure?
@@ -34,8 +37,6 @@ package final class ProgramUpstream: Upstream {
     private let limits: ProgramSession.Limits
     private let state = Condition(State())
 
-    /// The most time that a program may take until it serves.
-    private static let patience = Duration.seconds(30)
     /// A rest that a call waits for.
     private static let shortRest = Duration.seconds(1)
 
@@ -62,8 +63,9 @@ package final class ProgramUpstream: Upstream {
     // MARK: Upstream
 
     package func listing(within time: Duration) throws(UpstreamFailure) -> ServerListing {
+        let (session, era) = try session(until: .now + time, Cancellation())
+        // Starting is not part of the list's time: whoever has waited for it wants what it offers.
         let deadline = ContinuousClock.now + time
-        let (session, era) = try session(until: deadline, Cancellation())
         let kept = state.withLock { state -> ServerListing? in
             if session.takeNewList() { state.listing = nil }
             return state.session === session ? state.listing : nil
@@ -93,14 +95,14 @@ package final class ProgramUpstream: Upstream {
     }
 
     private func callOnce(_ call: UpstreamCall) -> UpstreamOutcome {
-        let deadline = ContinuousClock.now + call.timeout
+        // Starting is not part of the call's time.
+        let deadline = ContinuousClock.now + max(call.timeout, address.startTimeout)
         let (session, era): (ProgramSession, UpstreamProtocol.Era)
         do throws(UpstreamFailure) {
             (session, era) = try self.session(until: deadline, call.cancellation)
         } catch {
             return .notSent(error)
         }
-        // Starting is not part of the call's time.
         let ending = session.ask(
             until: .now + call.timeout,
             most: call.most,
@@ -147,11 +149,17 @@ package final class ProgramUpstream: Upstream {
             case failed(UpstreamFailure)
         }
         if !cancellation.isCancelled, let running = state.withLock({ $0.running }) { return running }
+        // Whoever waited for a start that came to nothing does not wait for another one.
+        var awaited: Int?
         let turn = cancellation.whileWatching({ [state] in state.update { _ in } }) {
             state.wait(until: deadline) { state -> Turn? in
                 if cancellation.isCancelled { return .failed(UpstreamFailure(.cancelled, "the caller has gone")) }
                 if let (session, era) = state.running { return .running(session, era) }
-                guard !state.isStarting else { return nil }
+                if state.isStarting {
+                    awaited = state.starts
+                    return nil
+                }
+                if let awaited, awaited == state.failedStart, let last = state.lastFailure { return .failed(last) }
                 let old = state.session
                 if let old, !old.isAtRest, let why = old.ended { Self.took(note: why, in: &state) }
                 state.session = nil
@@ -160,6 +168,7 @@ package final class ProgramUpstream: Upstream {
                     return .rests(until: state.notBefore, last)
                 }
                 state.isStarting = true
+                state.starts += 1
                 return .start(old: old, asksStateless: state.asksStateless)
             }
         }
@@ -220,6 +229,7 @@ package final class ProgramUpstream: Upstream {
             state.update { state in
                 state.isStarting = false
                 state.starting = nil
+                state.failedStart = state.starts
                 state.started = .now
                 Self.took(note: error, in: &state)
             }
@@ -243,7 +253,7 @@ package final class ProgramUpstream: Upstream {
         _ session: ProgramSession,
         _ asksStateless: Bool
     ) throws(UpstreamFailure) -> (UpstreamProtocol.Era, JSONValue) {
-        let deadline = ContinuousClock.now + Self.patience
+        let deadline = ContinuousClock.now + address.startTimeout
         func ask(_ method: String, _ parameters: JSONObject, _ era: UpstreamProtocol.Era?) -> ProgramSession.Ending {
             // Whoever asks first never cancels it (2025-11-25, "Cancellation").
             session.ask(until: deadline, most: limits.line, cancellation: Cancellation(), tells: false) { id in
@@ -251,7 +261,7 @@ package final class ProgramUpstream: Upstream {
             }
         }
         if !asksStateless {
-            switch try Self.answer(ask("initialize", messages.handshake, nil)) {
+            switch try began(ask("initialize", messages.handshake, nil)) {
             case .result(let handshake):
                 let era = try UpstreamProtocol.era(of: handshake)
                 session.say(UpstreamProtocol.initialized)
@@ -259,11 +269,19 @@ package final class ProgramUpstream: Upstream {
             case .error: break
             }
         }
-        let discovery = try Self.answer(ask("server/discover", [:], .stateless)).result(of: "server/discover")
+        let discovery = try began(ask("server/discover", [:], .stateless)).result(of: "server/discover")
         guard UpstreamProtocol.isStateless(discovery) else {
             throw UpstreamFailure(.malformed, "the server speaks no version that is known here")
         }
         return (.stateless, discovery["_meta"]?[ProtocolVersion.Meta.server] ?? discovery["serverInfo"] ?? .null)
+    }
+
+    private func began(_ ending: ProgramSession.Ending) throws(UpstreamFailure) -> UpstreamAnswer {
+        do throws(UpstreamFailure) { return try Self.answer(ending) } catch {
+            guard error.kind == .timedOut else { throw error }
+            let seconds = address.startTimeout.components.seconds
+            throw UpstreamFailure(.timedOut, "the server did not serve within \(seconds) s of its start: startTimeout")
+        }
     }
 
     private static func answer(_ ending: ProgramSession.Ending) throws(UpstreamFailure) -> UpstreamAnswer {

@@ -121,6 +121,11 @@ package struct ProgramAddress: Sendable, Hashable {
     package var sha256: String?
     /// The account that it runs as; nil for this process's own.
     package var user: String?
+    /// How long it may take until it serves.
+    package var startTimeout = ProgramAddress.startTimeout
+
+    /// Where the operator says nothing.
+    package static let startTimeout = Duration.seconds(30)
 
     /// - Parameter program: Nil for the first word.
     package init(

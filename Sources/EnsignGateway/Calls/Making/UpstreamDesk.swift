@@ -246,6 +246,7 @@ extension GatewayFile.UpstreamLine.Program {
             sha256: sha256?.value,
             user: user?.value
         )
+        address.startTimeout = startTimeout
         guard let sandbox else { return address }
         // Without bubblewrap nothing is run: the words are of a program that is not there.
         address.words =
