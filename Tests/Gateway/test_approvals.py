@@ -303,6 +303,24 @@ class ApprovalTests(Case):
             self.assertEqual(reason(client.call("payments__refund", arguments)), "approval-denied")
         self.assertEqual(len(list((world.state / "approvals/granted").iterdir())), 2)
 
+    def test_what_is_denied_takes_no_place_and_is_listed_as_denied(self) -> None:
+        world = self.world(approval="manager")
+        ada = world.trust("ada@example.com")
+        with self.client(world, "--run", "r1") as client:
+            def asked(number: int) -> str:
+                said = words(client.call("payments__refund", {"payment": f"p{number}", "amount": 50}))
+                return said.partition("approval ")[2].split()[0]
+
+            ids = [asked(number) for number in range(8)]
+            world.gateway("approvals", "deny", ids[0], "--key", str(ada))
+            last = asked(8)
+            self.assertIn("8 requests", words(client.call("payments__refund", {"payment": "p9", "amount": 50})))
+        listed = json.loads(world.gateway("approvals", "list", "-o", "json"))["requests"]
+        states = {request["id"]: request["state"] for request in listed}
+        self.assertEqual(states, {**{id: "open" for id in [*ids[1:], last]}, ids[0]: "denied"})
+        self.assertIn("denied", world.gateway("approvals", "list"))
+        self.assertEqual(json.loads(world.gateway("approvals", "show", ids[0], "-o", "json"))["state"], "denied")
+
     def test_check_names_what_needs_an_approval_that_nobody_can_give(self) -> None:
         world = self.world(approval="dual")
         words_ = "refund: needs an approval that nobody can give now, for support/triage"

@@ -1,6 +1,6 @@
 import EnsignCrypto
 package import EnsignModel
-import EnsignPolicy
+package import EnsignPolicy
 import EnsignSystem
 import Synchronization
 
@@ -14,7 +14,7 @@ import Synchronization
 ///
 /// Safe from any number of threads and processes: one lock, and files that appear complete.
 package final class ApprovalFolder: ApprovalDesk {
-    /// The most open requests of one agent.
+    /// The most requests of one agent that wait for people.
     package static let mostOpen = 8
     /// The most answers that are read for one request.
     static let mostAnswers = 256
@@ -31,18 +31,21 @@ package final class ApprovalFolder: ApprovalDesk {
     package let trustsIssuers: Bool
     private let log: any DecisionRecord
     private let notify: @Sendable (ApprovalRequest) -> Void
+    private let rule: @Sendable (ApprovalRequest) -> ApprovalRule?
     /// Answers that were written down, by request: each is said once by one process.
     private let said = Mutex<[String: Set<String>]>([:])
 
     /// - Parameters:
     ///   - wait: How long a request is good, in seconds.
     ///   - issuers: Whose tokens count like a signature; nil where no token does.
+    ///   - rule: Who may agree to a request now; nil where nobody can say.
     ///   - notify: Tells people of a new request; must not block.
     package init(
         _ state: StateFolder,
         wait: Int64,
         issuers: (@Sendable () -> [TokenIssuer])? = nil,
         log: any DecisionRecord,
+        rule: @escaping @Sendable (ApprovalRequest) -> ApprovalRule? = { _ in nil },
         notify: @escaping @Sendable (ApprovalRequest) -> Void = { _ in }
     ) throws(RecordFailure) {
         path = try state.folder("approvals")
@@ -51,6 +54,7 @@ package final class ApprovalFolder: ApprovalDesk {
         self.issuers = issuers ?? { [] }
         trustsIssuers = issuers != nil
         self.log = log
+        self.rule = rule
         self.notify = notify
     }
 
@@ -69,7 +73,7 @@ package final class ApprovalFolder: ApprovalDesk {
                 else { continue }
                 return (try self.state(of: request, question, now), nil)
             }
-            guard try self.open(names, of: question.agent, now) < Self.mostOpen else {
+            guard try self.waiting(names, besides: question, now) < Self.mostOpen else {
                 return (.tooMany(most: Self.mostOpen), nil)
             }
             let request = ApprovalRequest(
@@ -114,9 +118,8 @@ package final class ApprovalFolder: ApprovalDesk {
         throws(RecordFailure) -> [ApprovalAnswer]
     {
         let folder = "\(path)/granted"
-        let names = try recording { try Files.list(folder) ?? [] }.filter { $0.hasPrefix("\(request.id).") }
         var answers: [ApprovalAnswer] = []
-        for name in names.prefix(Self.mostAnswers) {
+        for name in try answerFiles(request.id).prefix(Self.mostAnswers) {
             guard let bytes = try recording({ try Files.readOwn("\(folder)/\(name)", limit: Self.mostBytes) }) else {
                 continue
             }
@@ -203,9 +206,9 @@ package final class ApprovalFolder: ApprovalDesk {
                 guard let request = try self.request(name), now.seconds(since: request.until) > Self.keptFor else {
                     continue
                 }
-                let answers = try recording { try Files.list("\(self.path)/granted") ?? [] }
+                let answers = try self.answerFiles(name)
                 try recording {
-                    for answer in answers where answer.hasPrefix("\(name).") {
+                    for answer in answers {
                         try Files.remove("\(self.path)/granted/\(answer)")
                     }
                     // The request first: what is used without one is harmless, and not the other way round.
@@ -223,10 +226,16 @@ package final class ApprovalFolder: ApprovalDesk {
             .filter { $0.hasSuffix(".json") }.map { String($0.dropLast(5)) }.filter(ApprovalRequest.isID)
     }
 
-    /// How many requests of an agent are open. Those of days before are not read: that they are over follows from when they were
-    /// written.
-    private func open(_ names: [String], of agent: AgentID, _ now: Timestamp) throws(RecordFailure) -> Int {
-        var count = 0
+    private func answerFiles(_ id: String) throws(RecordFailure) -> [String] {
+        try recording { try Files.list("\(path)/granted") ?? [] }.filter { $0.hasPrefix("\(id).") }
+    }
+
+    /// How many other calls of an agent wait for people: each by its newest request, which has replaced those before it, unless
+    /// that is used, denied or over. Those of days before are not read: that they are over follows from when they were written.
+    private func waiting(_ names: [String], besides question: ApprovalQuestion, _ now: Timestamp)
+        throws(RecordFailure) -> Int
+    {
+        var newest: [JSONValue: ApprovalRequest] = [:]
         let over = (now.seconds - wait - 60).multipliedReportingOverflow(by: 1_000_000_000)
         for name in names {
             if !over.overflow, let status = try recording({ try Files.status("\(path)/requests/\(name).json") }),
@@ -234,13 +243,25 @@ package final class ApprovalFolder: ApprovalDesk {
             {
                 continue
             }
-            guard let request = try request(name), request.agent == agent, request.isGood(at: now), try !isUsed(name)
-            else {
+            guard let request = try request(name), request.agent == question.agent, request.isGood(at: now) else {
                 continue
             }
-            count += 1
+            let before = newest[request.call]
+            if before.map({ $0.requested <= request.requested }) ?? true { newest[request.call] = request }
         }
+        newest[ApprovalRequest.call(in: ApprovalRequest.asked(question))] = nil
+        var waiting: [ApprovalRequest] = []
+        for request in newest.values where try !isUsed(request.id) { waiting.append(request) }
+        guard waiting.count >= Self.mostOpen else { return waiting.count }
+        var count = 0
+        // Signatures are looked at only where it matters.
+        for request in waiting where try !isDenied(request, now) { count += 1 }
         return count
+    }
+
+    private func isDenied(_ request: ApprovalRequest, _ now: Timestamp) throws(RecordFailure) -> Bool {
+        guard try !answerFiles(request.id).isEmpty, let rule = rule(request) else { return false }
+        return try answers(to: request, rule, now).contains(where: \.isDenial)
     }
 
     private func write(_ request: ApprovalRequest) throws(RecordFailure) {

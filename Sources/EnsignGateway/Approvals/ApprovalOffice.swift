@@ -10,6 +10,10 @@ package struct ApprovalOffice: Sendable {
 
     package init(_ gateway: Gateway) { self.gateway = gateway }
 
+    private var approvers: PresentApprovers {
+        PresentApprovers(live: gateway.live, admission: gateway.admission)
+    }
+
     /// A question of the command line.
     package enum Question: Sendable, Hashable {
         case list
@@ -89,16 +93,18 @@ package struct ApprovalOffice: Sendable {
     }
 
     private func summary(_ request: ApprovalRequest) throws(RecordFailure) -> JSONValue {
-        let rule = rule(of: request)
+        let rule = approvers.rule(of: request)
         let answers = try rule.map { rule throws(RecordFailure) in
             try gateway.approvals.answers(to: request, rule, now)
         }
+        let state = try state(request)
+        let isDenied = state == "open" && (answers ?? []).contains(where: \.isDenial)
         var members: JSONObject = [
             "id": .string(request.id), "agent": request.asked["agent"] ?? .null,
             "operation": .string(request.operation), "needs": .string(request.needs),
             "requested": .string(request.requested.description), "until": .string(request.until.description),
             "answers": .array((answers ?? []).map(\.json)),
-            "state": .string(try state(request)),
+            "state": .string(isDenied ? "denied" : state),
         ]
         for name in ["environment", "version", "bundle", "run", "for", "alsoFor"] {
             members[name] = request.asked[name]
@@ -109,6 +115,7 @@ package struct ApprovalOffice: Sendable {
         return .object(members)
     }
 
+    /// Whether it may still be answered: what is denied may be denied by others, too.
     private func state(_ request: ApprovalRequest) throws(RecordFailure) -> String {
         if try gateway.approvals.isUsed(request.id) { return "used" }
         return request.isGood(at: now) ? "open" : "expired"
@@ -119,7 +126,7 @@ package struct ApprovalOffice: Sendable {
         guard let request = try gateway.approvals.request(id) else { return Self.error("there is no request \(id)") }
         let state = try state(request)
         guard state == "open" else { return Self.error("request \(id) is \(state): nothing can be answered any more") }
-        guard let rule = rule(of: request) else {
+        guard let rule = approvers.rule(of: request) else {
             return Self.error("nobody can say who may agree to it now: the live directory cannot be read")
         }
         switch gateway.approvals.read(answer, isToken: isToken, request, rule, now) {
@@ -147,29 +154,10 @@ package struct ApprovalOffice: Sendable {
         _ isToken: Bool,
         _ request: ApprovalRequest
     ) -> ApprovalAnswer.Refusal {
-        guard !request.askers.isEmpty, let rule = rule(of: request, countsAsker: true),
+        guard !request.askers.isEmpty, let rule = approvers.rule(of: request, countsAsker: true),
             case .success(let read) = gateway.approvals.read(answer, isToken: isToken, request, rule, now)
         else { return .nobody }
         return .asker(read.principal)
-    }
-
-    /// Who may agree to a request by what is live now; nil where nobody can say.
-    ///
-    /// - Parameter countsAsker: Whether whoever asked for the call is taken for one of them, who never is.
-    private func rule(of request: ApprovalRequest, countsAsker: Bool = false) -> ApprovalRule? {
-        let names = request.operation.split(separator: ".", maxSplits: 1)
-        guard let agent = request.agent, names.count == 2, let live = try? gateway.live.ready(),
-            let digest = request.asked["bundle"]?.string.flatMap({ Digest($0) }),
-            let bundle = try? live.bundle(digest, isOld: true), let policy = try? live.policy()
-        else { return nil }
-        return ApprovalRule(
-            bundle.bundle,
-            tool: String(names[0]),
-            operation: String(names[1]),
-            policy: policy,
-            asking: gateway.admission.principals(of: agent)
-                .union(countsAsker ? [] : request.askers.flatMap(\.principals))
-        )
     }
 }
 

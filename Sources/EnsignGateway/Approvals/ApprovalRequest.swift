@@ -67,6 +67,16 @@ package struct ApprovalRequest: Sendable, Hashable {
         return asked
     }
 
+    /// The call that is asked for, whatever version of the agent asks and however many people it needs: what is asked for it
+    /// later stands in this one's place.
+    var call: JSONValue { Self.call(in: asked) }
+
+    static func call(in asked: JSONObject) -> JSONValue {
+        var call = asked
+        for name in ["bundle", "needs", "version"] { call[name] = nil }
+        return .object(call)
+    }
+
     /// Whoever asked the agent for the call, as far as the request says: none of them agrees to it.
     package var askers: [Asker] {
         ["for", "alsoFor"].compactMap { name in

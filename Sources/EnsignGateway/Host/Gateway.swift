@@ -55,11 +55,14 @@ package final class Gateway: Sendable {
         )
         let (lines, notify) = (file.approvals.issuers, file.approvals.notify.map(\.value))
         let issuers: @Sendable () -> [TokenIssuer] = { lines.compactMap(keys.issuer) }
+        let admission = Admission(file, keys: keys)
+        let approvers = PresentApprovers(live: live, admission: admission)
         let approvals = try ApprovalFolder(
             state,
             wait: file.approvals.wait,
             issuers: lines.isEmpty ? nil : issuers,
             log: log,
+            rule: { approvers.rule(of: $0) },
             notify: { errands.run(notify, input: $0.bytes) }
         )
         let secrets = SecretShelf(file.credentials.mapValues { $0.map(\.value) }, say: say)
@@ -71,7 +74,7 @@ package final class Gateway: Sendable {
         }
         pins = try PinFolder(state)
         let flights = try FlightFolder(state: state.path) { String(log.mac(ofArguments: $0).dropFirst("hmac:".count)) }
-        admission = Admission(file, keys: keys)
+        self.admission = admission
         gate = Gate(
             Gate.Parts(
                 file: file,

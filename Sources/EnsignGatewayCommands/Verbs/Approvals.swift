@@ -112,14 +112,14 @@ extension Verb {
     }
 
     private static func table(_ answer: JSONValue) -> TextTable {
-        var table = TextTable(header: ["ID", "AGENT", "OPERATION", "NEEDS", "ANSWERS", "UNTIL"])
+        var table = TextTable(header: ["ID", "AGENT", "OPERATION", "NEEDS", "STATE", "ANSWERS", "UNTIL"])
         for request in answer["requests"]?.array ?? [] {
             func text(_ name: String) -> String { request[name]?.string?.onOneLine(utf8: 300) ?? "" }
             let answers = (request["answers"]?.array ?? []).map { answer in
                 answer["agreed"]?.string.map { "\($0) agrees" } ?? answer["denied"]?.string.map { "\($0) denies" } ?? ""
             }
             table.rows.append([
-                text("id"), text("agent"), text("operation"), text("needs"),
+                text("id"), text("agent"), text("operation"), text("needs"), text("state"),
                 answers.isEmpty ? "-" : answers.joined(separator: ", ").onOneLine(utf8: 300), text("until"),
             ])
         }

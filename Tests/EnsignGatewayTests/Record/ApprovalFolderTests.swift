@@ -16,8 +16,27 @@ struct ApprovalFolderTests {
 
     init() throws { scratch = try ScratchDirectory() }
 
-    private func desk() throws -> ApprovalFolder {
-        try ApprovalFolder(StateFolder("\(scratch.path)/state"), wait: 600, log: log)
+    private func desk(_ rule: ApprovalRule? = nil) throws -> ApprovalFolder {
+        try ApprovalFolder(StateFolder("\(scratch.path)/state"), wait: 600, log: log, rule: { _ in rule })
+    }
+
+    private static let ada = SSHPrivateKey(seed: [UInt8](repeating: 3, count: 32))
+
+    /// What lets Ada agree.
+    private func adas(asking: Set<String> = []) -> ApprovalRule {
+        var policy = GatewayPolicy(environment: "prod")
+        policy.teams["support"] = GatewayPolicy.Team(members: ["ada@example.com"])
+        policy.approvers["ada@example.com"] = [GatewayPolicy.Key(key: Self.ada.publicKey.line)]
+        let bundle = open { $0.tools[0].operations["update"]?.approval = .manager }
+        return ApprovalRule(bundle, tool: "crm", operation: "update", policy: policy, asking: asking)
+    }
+
+    /// Hands in what Ada has signed.
+    private func sign(_ id: String, _ desk: ApprovalFolder, denies: Bool = false) throws {
+        let request = try #require(try desk.request(id))
+        let namespace = denies ? GatewayPolicy.denialNamespace : GatewayPolicy.namespace
+        let signature = SSHSignature.sign(request.bytes, key: Self.ada, namespace: namespace)
+        _ = try desk.submit(Array(signature.utf8), isToken: false, to: id)
     }
 
     private func question(_ arguments: JSONValue) throws -> ApprovalQuestion {
@@ -98,34 +117,63 @@ struct ApprovalFolderTests {
         #expect(try isPending(desk.ask(question(["amount": 9]), now: now.advanced(seconds: 601))))
     }
 
+    @Test("What was denied takes no place any more, whether or not it is asked for again")
+    func deniedPlace() throws {
+        let desk = try desk(adas())
+        for amount in Int64(0)..<8 {
+            guard case .pending(let id, _) = try desk.ask(question(["amount": .integer(amount)]), now: now) else {
+                return #expect(Bool(false), "it is not asked")
+            }
+            if amount < 7 { try sign(id, desk, denies: true) }
+        }
+        for amount in Int64(8)..<15 {
+            #expect(try isPending(desk.ask(question(["amount": .integer(amount)]), now: now)))
+        }
+        #expect(try desk.ask(question(["amount": 15]), now: now) == .tooMany(most: 8))
+        var denied = try question(["amount": 1])
+        denied.rule = adas()
+        guard case .denied = try desk.ask(denied, now: now) else { return #expect(Bool(false), "it is not denied") }
+    }
+
+    @Test("What the same call has replaced takes no place: another rule, another bundle", arguments: [true, false])
+    func replacedPlace(_ isOtherRule: Bool) throws {
+        let desk = try desk()
+        for amount in Int64(0)..<8 {
+            #expect(try isPending(desk.ask(question(["amount": .integer(amount)]), now: now)))
+        }
+        func asked(_ amount: Int64) throws -> ApprovalState {
+            var question = try question(["amount": .integer(amount)])
+            if isOtherRule {
+                question.needed = .dual
+            } else {
+                question.bundle = try #require(Digest(hex: String(repeating: "b", count: 64)))
+            }
+            return try desk.ask(question, now: now.advanced(seconds: 1))
+        }
+        for amount in Int64(0)..<8 { #expect(try isPending(asked(amount))) }
+        #expect(try asked(8) == .tooMany(most: 8), "each of them waits once")
+        var other = try question(["amount": 0])
+        other.run = RunName("r2", .header)
+        #expect(try desk.ask(other, now: now) == .tooMany(most: 8), "another run's call is another one")
+    }
+
     @Test("Who asked for a call is part of the request: their own word counts neither there nor elsewhere")
     func asker() throws {
         let desk = try desk()
-        let ada = SSHPrivateKey(seed: [UInt8](repeating: 3, count: 32))
-        var policy = GatewayPolicy(environment: "prod")
-        policy.teams["support"] = GatewayPolicy.Team(members: ["ada@example.com"])
-        policy.approvers["ada@example.com"] = [GatewayPolicy.Key(key: ada.publicKey.line)]
         func ask(_ asker: Asker?) throws -> ApprovalState {
             var question = try question(["amount": 1])
-            let bundle = open { $0.tools[0].operations["update"]?.approval = .manager }
-            let asking = asker?.principals ?? []
-            question.rule = ApprovalRule(bundle, tool: "crm", operation: "update", policy: policy, asking: asking)
+            question.rule = adas(asking: asker?.principals ?? [])
             question.asker = asker
             return try desk.ask(question, now: now)
-        }
-        func agree(_ id: String) throws {
-            let request = try #require(try desk.request(id))
-            let signature = SSHSignature.sign(request.bytes, key: ada, namespace: GatewayPolicy.namespace)
-            _ = try desk.submit(Array(signature.utf8), isToken: false, to: id)
         }
         let person = Asker(issuer: "https://idp.example.com", subject: "u1", email: "ADA@example.com")
         guard case .pending(let id, _) = try ask(person) else { return #expect(Bool(false)) }
         #expect(try desk.request(id)?.askers == [person])
-        try agree(id)
+        try sign(id, desk)
         #expect(try isPending(ask(person)))
         guard case .pending(let other, _) = try ask(nil) else { return #expect(Bool(false), "their own word counts") }
         #expect(try other != id && desk.request(other)?.askers == [])
-        try agree(other)
+        try sign(other, desk)
         #expect(try ask(nil) == .granted(id: other, by: ["ada@example.com"]))
         #expect(try isPending(ask(person)))
     }
