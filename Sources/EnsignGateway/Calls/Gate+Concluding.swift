@@ -14,12 +14,12 @@ extension Gate {
         switch outcome {
         case .result(let result):
             station.succeeded()
-            return Made(result: answer(result, ruling, cutter, intent, context), wasSent: true)
+            return Made(landed: answer(result, ruling, cutter, intent, context), wasSent: true)
         case .refused(_, let message):
             station.succeeded()
             let text = "The server refused it: \(cutter.cut(message).onItsLines.cut(utf8: 2_000))"
             let result: JSONValue = ["content": [["type": "text", "text": .string(text)]], "isError": true]
-            return Made(result: answer(result, ruling, cutter, intent, context), wasSent: true)
+            return Made(landed: answer(result, ruling, cutter, intent, context), wasSent: true)
         case .notSent(let failure):
             parts.say("\(ruling.tool): \(cutter.cut(failure.message))")
             learn(failure, station)
@@ -31,19 +31,24 @@ extension Gate {
                 } else {
                     isClosed ? .stopping(context.operation) : RefusalWords.gone(context.operation)
                 }
-            return Made(result: failed(words, ruling, intent, context), wasSent: false, isGivenUp: isGivenUp)
+            return Made(
+                landed: failed(words, .toolError, ruling, intent, context),
+                wasSent: false,
+                isGivenUp: isGivenUp
+            )
         case .unknown(let failure):
             parts.say("\(ruling.tool): \(cutter.cut(failure.message))")
             // However bad an answer is, it came: that is one tool's fault, and no reason to rest the others.
             if failure.kind == .malformed { station.succeeded() } else { learn(failure, station) }
-            close(context, ruling, intent, failure.kind == .timedOut ? .timeout : .unknown)
+            let outcome: Decision.Outcome = failure.kind == .timedOut ? .timeout : .unknown
+            close(context, ruling, intent, outcome)
             let isGivenUp = failure.kind == .cancelled
             let words =
                 isGivenUp
                 ? RefusalWords.givenUp(context.operation, isStopping: isClosed)
                 : RefusalWords.unknown(context.operation, onlyReads: ruling.onlyReads)
             return Made(
-                result: failed(words, ruling, intent, context),
+                landed: failed(words, outcome, ruling, intent, context),
                 wasSent: true,
                 isGivenUp: isGivenUp
             )
@@ -53,17 +58,18 @@ extension Gate {
     /// What is told of a call whose end is on record already.
     private func failed(
         _ refusal: Refusal,
+        _ outcome: Decision.Outcome,
         _ ruling: Ruling,
         _ intent: Int64?,
         _ context: CallContext
-    ) -> JSONValue {
+    ) -> Landed {
         write(
             context,
             reason: refusal.reason,
             wouldRefuse: ruling.wouldRefuse?.reason,
             error: refusal.reason == .unavailable ? "unavailable" : "timeout"
         )
-        return refusal.result(decision: intent)
+        return Landed(refusal.result(decision: intent), intent, ruling, outcome)
     }
 
     /// What a failure says of a server.
@@ -81,7 +87,7 @@ extension Gate {
         _ cutter: SecretCutter,
         _ intent: Int64?,
         _ context: CallContext
-    ) -> JSONValue {
+    ) -> Landed {
         let hasSchema = ruling.granted.all.contains { $0.output != nil }
         let passed = ResultCheck(strictness: parts.output, cutter: cutter)
             .check(result, hasSchema: hasSchema) { try ruling.misfit($0) }
@@ -90,16 +96,17 @@ extension Gate {
         var members = passed.result
         if let intent { members["_meta"] = ["dev.ensign/decision": .integer(intent)] }
         let answer = JSONValue.object(members)
+        let outcome: Decision.Outcome = passed.isError ? .toolError : .ok
         close(
             context,
             ruling,
             intent,
-            passed.isError ? .toolError : .ok,
+            outcome,
             bytes: answer.canonicalBytes().count,
             note: passed.note
         )
         write(context, wouldRefuse: ruling.wouldRefuse?.reason, error: passed.isError ? "tool_error" : nil)
-        return answer
+        return Landed(answer, intent, ruling, outcome)
     }
 
     /// Notes a success, where another operation must come after it.
@@ -113,6 +120,9 @@ extension Gate {
             parts.say("runs cannot be written: \(error)")
         }
     }
+
+    /// How long a call has taken so far.
+    func milliseconds(_ context: CallContext) -> Double { Double((parts.clock() - context.start) / 10_000) / 100 }
 
     /// Writes down what came of an intent, with its verdict.
     func close(
@@ -128,7 +138,7 @@ extension Gate {
         decision.intent = intent
         decision.outcome = outcome
         decision.bytes = bytes
-        decision.milliseconds = Double((parts.clock() - context.start) / 10_000) / 100
+        decision.milliseconds = milliseconds(context)
         if let note { decision.note = note }
         do throws(RecordFailure) { _ = try parts.record.append(decision) } catch {
             // It is written as soon as that is possible. If the gateway ends before, its call is unknown at the next start.

@@ -42,41 +42,54 @@ extension Gate {
         if made.isGivenUp { return flights.giveUp(key) }
         let happensOnce = made.wasSent && flight != nil
         let isTaken = !made.wasSent || context.call.cancellation.isAwaited
-        if happensOnce, isTaken { keepIfLost(key, made.result, context) }
+        let kept = made.landed.json
+        if happensOnce, isTaken { keepIfLost(key, kept, context) }
         let keeping = flights.keeping(key, isTaken: isTaken, happensOnce: happensOnce)
-        flight?.end(made.wasSent ? made.result : nil, keeping)
+        flight?.end(made.wasSent ? kept : nil, keeping)
         // What a file keeps is kept there alone: one that is taken is taken by whoever comes first.
-        flights.finish(key, made.result, flight == nil ? keeping : .none)
+        flights.finish(key, kept, flight == nil ? keeping : .none)
     }
 
     /// An outcome whose client has gone before it could be told waits for whoever asks again.
-    private func keepIfLost(_ key: SingleFlight.Key, _ result: JSONValue, _ context: CallContext) {
-        context.call.cancellation.ifLost { [folder = parts.flights] in folder.keep(key, result) }
+    private func keepIfLost(_ key: SingleFlight.Key, _ kept: JSONValue, _ context: CallContext) {
+        context.call.cancellation.ifLost { [folder = parts.flights] in folder.keep(key, kept) }
     }
 
     /// Hands out what came of a call that somebody else made.
-    func joined(_ key: SingleFlight.Key, _ result: JSONValue, _ ruling: Ruling, _ context: CallContext) -> JSONValue {
-        note("joined the same call", ruling, context)
+    func joined(_ key: SingleFlight.Key, _ landed: Landed, _ ruling: Ruling, _ context: CallContext) -> JSONValue {
+        note("joined the same call", landed, ruling, context)
         if !ruling.isRepeatable {
-            keepIfLost(key, result, context)
+            keepIfLost(key, landed.json, context)
             if !context.call.cancellation.isAwaited { context.call.cancellation.lose() }
         }
-        return result
+        return landed.result
     }
 
     /// What is told to whoever joined a call and does not wait for its end: that it is not done only where it does no harm to do
     /// it again.
     func left(_ ruling: Ruling, _ context: CallContext) throws(Refusal) -> JSONValue {
         guard !ruling.isRepeatable else { throw RefusalWords.gone(context.operation) }
-        let number = note("joined the same call, and left before its end", ruling, context)
-        return RefusalWords.unknown(context.operation).result(decision: number)
+        let unknown = RefusalWords.unknown(context.operation)
+        let landed = Landed(result: unknown.result(decision: nil), outcome: .unknown)
+        let number = note("joined the same call, and left before its end", landed, ruling, context)
+        return unknown.result(decision: number)
     }
 
+    /// Writes down how a call ended that was not made for itself. Its failure is that of the call that it joined, and counts there.
     @discardableResult
-    private func note(_ note: String, _ ruling: Ruling, _ context: CallContext) -> Int64? {
-        var decision = context.decision(.outcome)
-        decision.verdict = ruling.verdict
+    private func note(_ note: String, _ landed: Landed, _ ruling: Ruling, _ context: CallContext) -> Int64? {
+        var decision = context.decision(landed.outcome == nil ? .refused : .outcome)
+        if landed.outcome == nil {
+            decision.verdict = .refused
+            decision.reason = landed.reason
+        } else {
+            decision.verdict = landed.verdict ?? ruling.verdict
+            decision.intent = landed.intent
+            decision.outcome = landed.outcome
+            decision.milliseconds = milliseconds(context)
+        }
         decision.note = note
+        write(context, reason: landed.reason, wouldRefuse: landed.wouldRefuse, isJoined: true)
         return try? parts.record.append(decision)
     }
 

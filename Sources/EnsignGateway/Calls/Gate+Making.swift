@@ -19,15 +19,15 @@ extension Gate {
         if !isKnown(key, ruling) { approval = try approve(&ruling, context) }
         switch flights.join(key, context.call.cancellation) {
         case .gone: return try left(ruling, context)
-        case .joined(let result): return joined(key, result, ruling, context)
+        case .joined(let kept): return joined(key, Landed(kept), ruling, context)
         case .first(let end):
             var flight: FlightFolder.Flight?
             let made: Made
             do throws(Refusal) {
                 let place = try takeOff(key, ruling, isAgreed: approval != nil, context)
-                if case .over(let result)? = place {
-                    flights.finish(key, result, .none)
-                    return joined(key, result, ruling, context)
+                if case .over(let kept)? = place {
+                    flights.finish(key, kept, .none)
+                    return joined(key, Landed(kept), ruling, context)
                 }
                 if case .first(let own)? = place { flight = own }
                 // What was under way a moment ago has ended since: this is a call of its own.
@@ -36,16 +36,16 @@ extension Gate {
                     () throws(Refusal) in try send(ruling, approval, flight, end, &context)
                 }
             } catch {
-                made = Made(result: refused(error, context), wasSent: false)
+                made = Made(landed: Landed(result: refused(error, context)), wasSent: false)
             }
             land(key, made, flight, context)
-            return made.result
+            return made.landed.result
         }
     }
 
     /// What came of a call.
     struct Made {
-        var result: JSONValue
+        var landed: Landed
         /// Whether the server may have got it.
         var wasSent: Bool
         /// Whether it was stopped because nobody wanted to know any more.

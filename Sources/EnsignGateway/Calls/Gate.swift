@@ -134,12 +134,15 @@ package final class Gate: Gatekeeper {
         }
     }
 
-    /// - Parameter wouldRefuse: Why a call was only made because its agent is observed.
+    /// - Parameters:
+    ///   - wouldRefuse: Why a call was only made because its agent is observed.
+    ///   - isJoined: Whether it was not made for itself.
     func write(
         _ context: CallContext,
         reason: Refusal.Reason? = nil,
         wouldRefuse: Refusal.Reason? = nil,
-        error: String? = nil
+        error: String? = nil,
+        isJoined: Bool = false
     ) {
         guard let spans = parts.spans else { return }
         let arguments = parts.runs.mark(of: context.call.arguments, in: context.operation)
@@ -156,6 +159,7 @@ package final class Gate: Gatekeeper {
                 end: parts.clock(),
                 reason: wouldRefuse ?? reason,
                 isObserved: wouldRefuse != nil,
+                isJoined: isJoined,
                 error: error
             )
         )

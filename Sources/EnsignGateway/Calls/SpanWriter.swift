@@ -20,6 +20,8 @@ package struct CallSpan: Sendable {
     package var reason: Refusal.Reason?
     /// Whether it was made all the same, because the agent is only observed.
     package var isObserved = false
+    /// Whether it shares what came of the same call, which was under way.
+    package var isJoined = false
     /// `error.type`: `permission_denied` for refusals by the grant, `tool_error`, `timeout`.
     package var error: String?
 }
@@ -102,6 +104,7 @@ package final class SpanWriter: Sendable {
         if span.isObserved {
             attributes.append(text("ensign.verdict", Decision.Verdict.wouldRefuse.rawValue))
         }
+        if span.isJoined { attributes.append(["key": "ensign.joined", "value": ["boolValue": true]]) }
         if let error = span.error { attributes.append(text("error.type", error)) }
         var members: JSONObject = [
             "traceId": .string(span.trace.trace), "spanId": .string(span.trace.span),

@@ -1,5 +1,4 @@
 import EnsignCrypto
-import EnsignGateway
 import EnsignJSON
 import EnsignMCP
 import EnsignManifest
@@ -9,6 +8,8 @@ import EnsignSystem
 import EnsignTestSupport
 import Synchronization
 import Testing
+
+@testable import EnsignGateway
 
 /// A gate over a live directory that tests publish, with everything else in memory.
 final class GateFixture: Sendable {
@@ -119,6 +120,12 @@ final class GateFixture: Sendable {
     }
 
     func publish(_ bundle: Bundle) throws { try publish([(bundle, 100)]) }
+
+    /// The bundle that a new run gets.
+    func publishedDigest() -> Digest? {
+        guard let run = try? gate.present(Self.agent, key: "r1", for: "a test").bundle else { return nil }
+        return run.digest
+    }
 
     /// Makes a policy live in which one person of the agent's team may agree.
     func publishPolicy(_ change: (inout GatewayPolicy) -> Void = { _ in }) throws {

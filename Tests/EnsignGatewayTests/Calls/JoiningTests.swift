@@ -1,0 +1,122 @@
+import EnsignGateway
+import EnsignModel
+import EnsignSystem
+import EnsignTestSupport
+import Synchronization
+import Testing
+
+@testable import EnsignGateway
+
+@Suite("What is written down of a call that joined the same one")
+struct JoiningTests {
+    private let folder: ScratchDirectory
+    private let fixture: GateFixture
+
+    init() throws {
+        folder = try ScratchDirectory()
+        fixture = try GateFixture(more: "telemetry: \(folder.path)/spans")
+    }
+
+    private func spans() throws -> [Substring] {
+        let name = try #require(try Files.list("\(folder.path)/spans")?.first)
+        return try folder.read("spans/\(name)").split(separator: "\n")
+    }
+
+    /// Makes the same call twice at once: the second one waits for the first.
+    private func both(_ name: String) throws -> [GateFixture.Answer] {
+        let isHeld = Condition(true)
+        let begun = Flag()
+        fixture.server.contents.withLock { contents in
+            contents.whenListing = {
+                begun.set()
+                _ = isHeld.wait(until: nil) { $0 ? nil : true }
+            }
+        }
+        let answers = Mutex<[GateFixture.Answer]>([])
+        @Sendable func call() {
+            let answer = fixture.call(name, ["amount": 1])
+            answers.withLock { $0.append(answer) }
+        }
+        let first = try Thread { call() }
+        while !begun.isSet { Machine.pause(milliseconds: 1) }
+        let second = try Thread { call() }
+        let key = try SingleFlight.Key(
+            agent: GateFixture.agent,
+            run: "r1",
+            bundle: #require(fixture.publishedDigest()),
+            operation: name.replacing("__", with: "."),
+            arguments: ["amount": 1]
+        )
+        while !fixture.gate.flights.isWaitedFor(key) { Machine.pause(milliseconds: 1) }
+        isHeld.update { $0 = false }
+        for thread in [first, second] { thread.join() }
+        return answers.withLock { $0 }
+    }
+
+    @Test(
+        "The intent, its verdict and its outcome, whatever that is; and a span that counts no failure again",
+        arguments: [
+            (UpstreamOutcome.result(MemoryServer.fine), Decision.Outcome.ok),
+            (.result(["content": [], "isError": true]), .toolError),
+            (.unknown(UpstreamFailure(.timedOut, "slow")), .timeout),
+            (.unknown(UpstreamFailure(.ended, "gone")), .unknown),
+        ]
+    )
+    func outcome(_ came: UpstreamOutcome, _ outcome: Decision.Outcome) throws {
+        try fixture.publish(open())
+        fixture.server.answer(came)
+        let answers = try both("crm__update")
+        #expect(answers.count == 2 && answers[0].value == answers[1].value)
+        let lines = fixture.log.lines.withLock { $0 }
+        #expect(lines.map(\.kind) == [.intent, .outcome, .outcome])
+        for line in lines[1...] {
+            #expect(line.intent == 1 && line.verdict == .allowed && line.outcome == outcome)
+            #expect(line.operation == "crm.update" && line.run?.name == "r1")
+        }
+        #expect(lines[2].note == "joined the same call" && lines[2].milliseconds != nil)
+        let spans = try spans()
+        #expect(spans.count == 2)
+        #expect(spans.filter { $0.contains("ensign.joined") }.count == 1)
+        #expect(spans.filter { $0.contains("error.type") }.count == (outcome == .ok ? 0 : 1))
+    }
+
+    @Test("What was refused is refused, with its reason")
+    func refusal() throws {
+        try fixture.publish(open())
+        fixture.server.contents.withLock { $0.listingFailure = UpstreamFailure(.unreachable, "no") }
+        for answer in try both("crm__update") { #expect(answer.reason == "unavailable") }
+        let lines = fixture.log.lines.withLock { $0 }
+        #expect(lines.map(\.kind) == [.refused, .refused])
+        for line in lines { #expect(line.verdict == .refused && line.reason == .unavailable && line.outcome == nil) }
+        #expect(lines[1].note == "joined the same call")
+        let spans = try spans()
+        #expect(spans.count == 2 && spans.filter { $0.contains("error.type") }.count == 1)
+        for span in spans { #expect(span.contains("unavailable")) }
+    }
+
+    @Test("What only an observed agent may has the verdict of its intent, and counts as often as it was asked for")
+    func observed() throws {
+        try fixture.publishPolicy()
+        try fixture.publish(
+            open { bundle in
+                bundle.mode = .observe
+                bundle.tools[0].operations["update"]?.approval = .manager
+            }
+        )
+        _ = try both("crm__update")
+        let lines = fixture.log.lines.withLock { $0 }
+        #expect(lines.map(\.verdict) == [.wouldRefuse, .wouldRefuse, .wouldRefuse])
+        let spans = try spans()
+        #expect(spans.count == 2)
+        for span in spans { #expect(span.contains("would-refuse") && span.contains("approval-pending")) }
+    }
+
+    @Test("What a file has kept for whoever asks again names its intent, too")
+    func kept() throws {
+        try fixture.publish(open())
+        _ = fixture.call("crm__update", ["amount": 1], cancellation: Cancellation { true })
+        #expect(fixture.call("crm__update", ["amount": 1]).text == "fine" && fixture.server.calls.count == 1)
+        let last = try #require(fixture.log.last)
+        #expect(last.kind == .outcome && last.intent == 1 && last.outcome == .ok && last.verdict == .allowed)
+    }
+}
