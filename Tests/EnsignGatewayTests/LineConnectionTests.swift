@@ -357,6 +357,41 @@ struct LineConnectionTests {
         client.leave()
     }
 
+    @Test(
+        "who listens gets what it has asked for, and is told what that is",
+        arguments: [
+            (#""notifications":{"toolsListChanged":true},"#, true),
+            (#""notifications":{"toolsListChanged":false},"#, false),
+            (#""notifications":{"promptsListChanged":true},"#, false), (#""notifications":{},"#, false), ("", false),
+        ]
+    )
+    func listening(wanted: String, isSubscribed: Bool) throws {
+        let client = try LineClient(gatekeeper)
+        client.say(
+            #"{"jsonrpc":"2.0","id":9,"method":"subscriptions/listen","params":{\#(wanted)\#(Self.modern)}}"#
+        )
+        let taken = try client.hear()["params"]
+        #expect(taken?["notifications"] == (isSubscribed ? ["toolsListChanged": true] : [:]))
+        #expect(taken?["_meta"] == ["io.modelcontextprotocol/subscriptionId": 9])
+        gatekeeper.seen.withLock { $0.mark = 1 }
+        if isSubscribed { #expect(try client.hear()["method"] == "notifications/tools/list_changed") }
+        #expect(client.isQuiet(milliseconds: 1_300))
+        client.leave()
+    }
+
+    @Test(
+        "what is asked for in another form is refused",
+        arguments: [#""notifications":["toolsListChanged"]"#, #""notifications":{"toolsListChanged":"yes"}"#]
+    )
+    func badListening(wanted: String) throws {
+        let client = try LineClient(gatekeeper)
+        client.say(
+            #"{"jsonrpc":"2.0","id":9,"method":"subscriptions/listen","params":{\#(wanted),\#(Self.modern)}}"#
+        )
+        #expect(try client.hear()["error"]?["code"] == -32602)
+        client.leave()
+    }
+
     @Test("a client that no longer reads counts as gone at once, and an answer that it does not get as lost")
     func deaf() throws {
         let client = try LineClient(gatekeeper)

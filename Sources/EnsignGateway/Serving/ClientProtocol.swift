@@ -16,8 +16,8 @@ struct ClientProtocol: Sendable {
         case cancel(id: JSONValue)
         /// From now on say so when the list of tools changes.
         case initialized
-        /// The same in the stateless era, as one request that ends when it is cancelled.
-        case listen(Reply)
+        /// A request of the stateless era that ends when it is cancelled: the same until then, where that was asked for.
+        case listen(Reply, wantsList: Bool)
     }
 
     /// The version that `initialize` agreed on; nil before it, and in the stateless era.
@@ -80,7 +80,7 @@ struct ClientProtocol: Sendable {
                 return .list(reply)
             case ("tools/call", _): return .call(reply, try ToolCall(request))
             case ("subscriptions/listen", true) where canListen:
-                return .listen(reply)
+                return .listen(reply, wantsList: try Self.wantsList(request))
             default:
                 throw ProtocolError(
                     ProtocolError.unknownMethod,
@@ -90,6 +90,19 @@ struct ClientProtocol: Sendable {
         } catch {
             return .answer(Reply.message(request.id, error), failure: error)
         }
+    }
+
+    /// Whether a listener asks for changes of the list of tools. Nothing else is ever said.
+    private static func wantsList(_ request: ClientRequest) throws(ProtocolError) -> Bool {
+        guard let wanted = request.parameters["notifications"] else { return false }
+        guard let members = wanted.object else {
+            throw ProtocolError(ProtocolError.badParameters, "'notifications' is an object")
+        }
+        guard let wantsList = members["toolsListChanged"] else { return false }
+        guard let wantsList = wantsList.bool else {
+            throw ProtocolError(ProtocolError.badParameters, "'toolsListChanged' is true or false")
+        }
+        return wantsList
     }
 
     // MARK: Versions

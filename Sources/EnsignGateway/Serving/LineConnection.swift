@@ -49,9 +49,9 @@ final class LineConnection: Sendable {
         var calls: [JSONValue: Cancellation] = [:]
         var hasEnded = false
         var isOver = false
-        /// Who wants to know when the list of tools changes: everybody after `initialize`, and each who listens.
+        /// Who wants to know when the list of tools changes: everybody after `initialize`, and each who listens and asked for it.
         var isTold = false
-        var listeners: [JSONValue: Reply] = [:]
+        var listeners: [JSONValue: Bool] = [:]
         var mark: Int?
     }
 
@@ -259,10 +259,10 @@ final class LineConnection: Sendable {
         case .nothing: break
         case .answer(let message, _): write(message)
         case .cancel(let id):
-            let reply = state.withLock { $0.listeners.removeValue(forKey: id) }
-            if reply == nil { state.withLock { $0.calls[id] }?.cancel() }
+            let listener = state.withLock { $0.listeners.removeValue(forKey: id) }
+            if listener == nil { state.withLock { $0.calls[id] }?.cancel() }
         case .initialized: beginTelling()
-        case .listen(let reply): listen(reply)
+        case .listen(let reply, let wantsList): listen(reply, wantsList)
         case .list(let reply):
             job = start(reply, turn, ifBusy: { Reply.message(reply.id, .noRoom) }) { [self] _ in
                 guard let session = speaker.session else { return Reply.message(reply.id, .noSpeaker) }
@@ -332,7 +332,7 @@ final class LineConnection: Sendable {
     /// At most so many may listen at a time on one connection.
     private static let mostListeners = 16
 
-    private func listen(_ reply: Reply) {
+    private func listen(_ reply: Reply, _ wantsList: Bool) {
         guard let session = speaker.session else {
             write(Reply.message(reply.id, .noSpeaker))
             return
@@ -340,7 +340,7 @@ final class LineConnection: Sendable {
         let mark = gatekeeper.offerMark(for: session)
         let isTaken = state.withLock { state in
             guard state.listeners[reply.id] == nil, state.listeners.count < Self.mostListeners else { return false }
-            state.listeners[reply.id] = reply
+            state.listeners[reply.id] = wantsList
             state.mark = state.mark ?? mark
             return true
         }
@@ -348,14 +348,7 @@ final class LineConnection: Sendable {
             write(Reply.message(reply.id, ProtocolError(ProtocolError.internalFailure, "too many listen already")))
             return
         }
-        write(
-            [
-                "jsonrpc": "2.0", "method": "notifications/subscriptions/acknowledged",
-                "params": [
-                    "_meta": [ProtocolVersion.Meta.subscription: reply.id], "notifications": ["toolsListChanged": true],
-                ],
-            ]
-        )
+        write(ListChange.acknowledged(reply.id, isSubscribed: wantsList))
     }
 
     /// Says so from now on when the list of tools changes.
@@ -369,21 +362,16 @@ final class LineConnection: Sendable {
 
     /// Says that the list of tools has changed, if it has.
     func tellChanges() {
-        let asks = state.withLock { !$0.isOver && ($0.isTold || !$0.listeners.isEmpty) }
+        let asks = state.withLock { !$0.isOver && ($0.isTold || $0.listeners.values.contains(true)) }
         guard asks, let session = speaker.session else { return }
         let mark = gatekeeper.offerMark(for: session)
         let told = state.withLock { state -> (isTold: Bool, listeners: [JSONValue])? in
             guard state.mark != mark else { return nil }
             state.mark = mark
-            return (state.isTold, Array(state.listeners.keys))
+            return (state.isTold, state.listeners.filter(\.value).map(\.key))
         }
         guard let told else { return }
-        let message: JSONObject = ["jsonrpc": "2.0", "method": "notifications/tools/list_changed"]
-        if told.isTold { write(.object(message)) }
-        for id in told.listeners {
-            var stamped = message
-            stamped["params"] = ["_meta": [ProtocolVersion.Meta.subscription: id]]
-            write(.object(stamped))
-        }
+        if told.isTold { write(ListChange.message) }
+        for id in told.listeners { write(ListChange.message(for: id)) }
     }
 }
