@@ -186,6 +186,7 @@ struct SocketFrontTests {
         // As soon as it is there it is asked, and knows what was agreed on.
         let front = try front()
         client.say(Self.call)
+        #expect(try client.hear()["method"] == "notifications/tools/list_changed", "it has seen no list yet")
         #expect(try client.hear()["result"]?["structuredContent"] == ["a": 1])
         #expect(gatekeeper.seen.withLock { $0.calls[0].protocolVersion } == "2025-06-18")
         gatekeeper.seen.withLock { $0.mark += 1 }
@@ -217,6 +218,55 @@ struct SocketFrontTests {
         #expect(try client.hear()["result"]?["structuredContent"] == ["a": 1])
         client.leave()
         front.stop()
+    }
+
+    @Test("behind a gateway that starts again a client is told once that its list may be another one")
+    func changedMeanwhile() throws {
+        let first = try front()
+        let client = try client()
+        client.say(#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25"}}"#)
+        _ = try client.hear()
+        client.say(#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#)
+        client.say(Self.call)
+        #expect(try client.hear()["result"] != nil, "nothing has changed yet")
+        first.stop()
+        let second = try front()
+        client.say(Self.call)
+        #expect(try client.hear() == ["jsonrpc": "2.0", "method": "notifications/tools/list_changed"])
+        #expect(try client.hear()["result"] != nil)
+        client.say(Self.call)
+        #expect(try client.hear()["result"] != nil)
+        #expect(client.isQuiet(milliseconds: 1_300))
+        client.leave()
+        second.stop()
+    }
+
+    @Test("one who listens again behind a gateway that starts again is told once, where it asked for that")
+    func listensAgain() throws {
+        let modern =
+            #""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#
+        func listen(_ id: Int, _ wanted: Bool) -> String {
+            #"{"jsonrpc":"2.0","id":\#(id),"method":"subscriptions/listen","params":{"notifications":{"toolsListChanged":\#(wanted)},\#(modern)}}"#
+        }
+        let first = try front()
+        let client = try client()
+        client.say(listen(1, true))
+        #expect(try client.hear()["method"] == "notifications/subscriptions/acknowledged")
+        first.stop()
+        #expect(try client.hear()["error"]?["message"]?.string?.contains("ask again") == true)
+        let second = try front()
+        client.say(listen(2, false))
+        #expect(try client.hear()["method"] == "notifications/subscriptions/acknowledged")
+        client.say(listen(3, true))
+        #expect(try client.hear()["method"] == "notifications/subscriptions/acknowledged")
+        let told = try client.hear()
+        #expect(told["method"] == "notifications/tools/list_changed")
+        #expect(told["params"]?["_meta"] == ["io.modelcontextprotocol/subscriptionId": 3])
+        client.say(listen(4, true))
+        #expect(try client.hear()["method"] == "notifications/subscriptions/acknowledged")
+        #expect(client.isQuiet(milliseconds: 1_300))
+        client.leave()
+        second.stop()
     }
 
     @Test("nothing is said of a call that its client has cancelled, however the gateway ends")

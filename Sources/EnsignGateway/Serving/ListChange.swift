@@ -1,3 +1,4 @@
+import EnsignJSON
 import EnsignModel
 
 /// What is said of changes of the list of tools, in both eras (2025-11-25, "Tools"; 2026-07-28, "Subscriptions").
@@ -12,6 +13,16 @@ enum ListChange {
         var message = members
         message["params"] = ["_meta": [ProtocolVersion.Meta.subscription: id]]
         return .object(message)
+    }
+
+    /// Who a line of the gateway says is subscribed from now on; nil for every other line.
+    static func subscriber(of line: [UInt8]) -> JSONValue? {
+        // It writes canonical JSON: nothing of other lines is read.
+        guard line.starts(with: #"{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged""#.utf8),
+            let parameters = (try? JSONParser.parse(line))?["params"],
+            parameters["notifications"]?["toolsListChanged"] == true
+        else { return nil }
+        return parameters["_meta"]?[ProtocolVersion.Meta.subscription]
     }
 
     /// What a listener is told first: what it gets of that which it has asked for.

@@ -7,7 +7,8 @@ import Synchronization
 ///
 /// It decides nothing and works for nobody alone. Where the gateway cannot be reached it answers itself: what a client asks
 /// at its start is answered, so that it goes on; `tools/list` fails; a call is a result that says `unavailable`. The next
-/// message is passed on again as soon as the gateway is back. A call whose answer was lost is `unknown-outcome`.
+/// message is passed on again as soon as the gateway is back. A call whose answer was lost is `unknown-outcome`. Nobody knows what
+/// has changed meanwhile: whoever wants to know of changes is told that the list of tools has.
 package final class SocketConnector: Sendable {
     /// How it ended.
     package enum End: Sendable, Hashable {
@@ -25,6 +26,8 @@ package final class SocketConnector: Sendable {
         var hopeUntil: ContinuousClock.Instant?
         var hello: SocketHello
         var refusal: String?
+        /// Listeners whose request a gateway has ended: each that listens again is told of a change once.
+        var missed = 0
         var isOutputOpen = true
         /// Whether the client has closed its end: then the gateway ends its side, too, and what it stopped has no answer.
         var isEnding = false
@@ -216,6 +219,7 @@ package final class SocketConnector: Sendable {
             state.thread = thread
             state.hopeUntil = nil
         }
+        if hello.isTold { write(ListChange.message) }
         return socket
     }
 
@@ -224,6 +228,7 @@ package final class SocketConnector: Sendable {
         while case .line(let line) = reader.next() {
             if let id = Self.answered(line) { state.update { _ = $0.waiting.removeValue(forKey: id) } }
             write(line)
+            tellMissed(line)
             guard state.withLock({ $0.isOutputOpen }) else { break }
         }
         socket.shut()
@@ -231,11 +236,19 @@ package final class SocketConnector: Sendable {
             state.socket = nil
             state.hopeUntil = .now + .seconds(2)
             defer { state.waiting = [:] }
+            state.missed += state.waiting.values.count { $0.method == "subscriptions/listen" }
             return (Array(state.waiting.values), state.isEnding)
         }
         // A gateway that is there has not ended: it has stopped what its client left behind.
         if isEnding, !lost.isEmpty, (try? UnixSocket.connect(path)) != nil { return }
         for one in lost { write(Self.lost(one.method, one.reply)) }
+    }
+
+    /// Says that the list has changed to one who listens again.
+    private func tellMissed(_ line: [UInt8]) {
+        guard state.withLock({ $0.missed > 0 }), let id = ListChange.subscriber(of: line) else { return }
+        state.withLock { $0.missed -= 1 }
+        write(ListChange.message(for: id))
     }
 
     /// What became of a request whose answer was lost.
