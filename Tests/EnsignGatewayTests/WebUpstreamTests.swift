@@ -197,7 +197,10 @@ struct WebUpstreamTests {
         #expect(failure(outcome)?.isSent == isSent)
         #expect((failure(outcome)?.kind == .unauthorized) == [401, 403].contains(status))
         // Whoever stands in front of a server that is gone says so by these: it is no answer of the server's.
-        if status >= 500 { #expect(failure(outcome)?.kind == .ended) }
+        if [502, 503].contains(status) { #expect(failure(outcome)?.kind == .ended) }
+        if [301, 400, 404, 408, 413, 429, 500].contains(status) {
+            #expect(failure(outcome)?.kind == .answered(status: Int(status)))
+        }
     }
 
     @Test("what is no answer is none", arguments: ["die", "stops", "nan", "other", "flood"])

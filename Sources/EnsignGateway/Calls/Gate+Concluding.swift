@@ -76,7 +76,7 @@ extension Gate {
     func learn(_ failure: UpstreamFailure, _ station: UpstreamDesk.Station) {
         switch failure.kind {
         case .cancelled, .resting: station.passed()
-        case .unauthorized: station.succeeded()
+        case .unauthorized, .answered: station.succeeded()
         case .unreachable, .ended, .timedOut, .malformed: station.failed()
         }
     }

@@ -99,7 +99,20 @@ enum RefusalWords {
 
     /// What is told where a server was not reached.
     static func unreachable(_ name: String, _ failure: UpstreamFailure) -> Refusal {
-        failure.kind == .resting ? restarting(name) : unreachable(name)
+        switch failure.kind {
+        case .resting: restarting(name)
+        case .answered(let status): answered(name, status)
+        default: unreachable(name)
+        }
+    }
+
+    /// - Parameter status: Of HTTP, from a server that has not done it. 429 says that there were too many requests.
+    private static func answered(_ name: String, _ status: Int) -> Refusal {
+        let advice = status == 429 ? "Try again later." : "The same call will most likely be answered like this again."
+        return Refusal(
+            .unavailable,
+            "not done: the server of \(name) answered HTTP \(status). Nothing was done. \(advice)"
+        )
     }
 
     static func resting(_ name: String) -> Refusal {

@@ -86,8 +86,10 @@ package struct UpstreamFailure: Error, Sendable, Hashable {
         case cancelled
         /// It says what is not the protocol, or too much.
         case malformed
-        /// It wants other credentials (HTTP 401, 403): nothing was done.
+        /// It wants other credentials (HTTP 401): nothing was done.
         case unauthorized
+        /// It answered with a status of HTTP and no message: it is there.
+        case answered(status: Int)
         /// It failed a moment ago and is not asked before it had a rest: nothing was tried, and nothing new is known of it.
         case resting
     }

@@ -121,7 +121,8 @@ final class WebReading {
         case 401, 403:
             return .notSent(UpstreamFailure(.unauthorized, "the server wants other credentials (HTTP \(web.status))"))
         case 300..<400:
-            return .notSent(UpstreamFailure(.unreachable, "the server sends to another address (HTTP \(web.status))"))
+            let text = "the server sends to another address (HTTP \(web.status))"
+            return .notSent(UpstreamFailure(.answered(status: web.status), text))
         default: break
         }
         switch UpstreamMessage(web.body) {
@@ -131,11 +132,13 @@ final class WebReading {
         default: break
         }
         let text = "the server answers with HTTP \(web.status) and no message"
+        let answered = UpstreamFailure(.answered(status: web.status), text)
         switch web.status {
         // It says that the request is at fault: it has not done it.
-        case 400..<500 where web.status != 408: return .notSent(UpstreamFailure(.unreachable, text))
-        // Of what stands in front of it as well: 502, 503, 504.
-        case 500...: return .unknown(UpstreamFailure(.ended, text))
+        case 400..<500 where web.status != 408: return .notSent(answered)
+        // What stands in front of a server that is gone says so by these.
+        case 502, 503, 504: return .unknown(UpstreamFailure(.ended, text))
+        case 400...: return .unknown(answered)
         default: return .unknown(UpstreamFailure(.malformed, text))
         }
     }

@@ -86,6 +86,30 @@ struct MakingTests {
         #expect(fixture.server.calls.count == before)
     }
 
+    @Test(
+        "A status of HTTP is an answer: it is named, counts for no rest, and nothing is sent again",
+        arguments: [404, 429]
+    )
+    func answeredStatus(_ status: Int) throws {
+        let fixture = try GateFixture()
+        try fixture.publish(open())
+        let failure = UpstreamFailure(.answered(status: status), "HTTP")
+        for count in 1...7 {
+            fixture.server.answer(.notSent(failure))
+            let answer = fixture.call("crm__find", ["amount": .integer(Int64(count))])
+            #expect(
+                answer.reason == "unavailable" && answer.text.contains("the server of crm.find answered HTTP \(status)")
+            )
+            #expect(answer.text.contains("Try again later") == (status == 429))
+            #expect(fixture.server.calls.count == count)
+        }
+        // So is one to the question what it offers.
+        fixture.server.contents.withLock { $0.listingFailure = failure }
+        for _ in 0..<7 { #expect(fixture.call("crm__find").text.contains("answered HTTP \(status)")) }
+        fixture.server.contents.withLock { $0.listingFailure = nil }
+        #expect(fixture.call("crm__find").text == "fine")
+    }
+
     @Test("After its rest one call asks a server, and what comes of it counts for all")
     func halfOpen() throws {
         let time = Mutex(ContinuousClock.now)

@@ -3,7 +3,7 @@ import Synchronization
 /// Keeps calls from a server that does not answer: five failures of the transport in a row, and for half a minute nobody
 /// asks it; then one does, and what comes of it counts for all.
 ///
-/// Refusals of the server and results that say `isError` are answers.
+/// Refusals of the server, results that say `isError` and statuses of HTTP that are its own are answers.
 package final class CircuitBreaker: Sendable {
     /// What whoever may call holds, and gives back with what came of it.
     package struct Pass: Sendable {

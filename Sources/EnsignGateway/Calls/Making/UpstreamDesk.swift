@@ -167,7 +167,11 @@ package final class UpstreamDesk: Sendable {
                     listing = try station.upstream.listing(within: time)
                     station.passed()
                 } catch {
-                    if [.timedOut, .resting].contains(error.kind) { station.passed() } else { station.failed() }
+                    switch error.kind {
+                    case .timedOut, .resting: station.passed()
+                    case .answered: station.succeeded()
+                    case .unreachable, .ended, .cancelled, .malformed, .unauthorized: station.failed()
+                    }
                 }
                 found.update { state in
                     state.listings[name] = listing
