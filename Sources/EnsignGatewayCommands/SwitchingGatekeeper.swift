@@ -61,7 +61,9 @@ final class SwitchingGatekeeper: Gatekeeper {
 
     func admit(_ peer: Peer) -> Session? { current.gate.admit(peer) }
 
-    func offer(to session: Session) -> Result<[OfferedTool], Refusal> { current.gate.offer(to: session) }
+    func offer(to session: Session, traceparent: String?) -> Result<[OfferedTool], Refusal> {
+        current.gate.offer(to: session, traceparent: traceparent)
+    }
 
     func call(_ call: IncomingCall, in session: Session) -> JSONValue { current.gate.call(call, in: session) }
 

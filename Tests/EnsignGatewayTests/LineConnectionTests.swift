@@ -338,6 +338,15 @@ struct LineConnectionTests {
         client.leave()
     }
 
+    @Test("the trace of a list comes with it: it may name the run")
+    func tracedList() throws {
+        let client = try LineClient(gatekeeper)
+        client.say(#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"_meta":{"traceparent":"00-aa-bb-01"}}}"#)
+        _ = try client.hear()
+        #expect(gatekeeper.seen.withLock { $0.listed } == ["00-aa-bb-01"])
+        client.leave()
+    }
+
     @Test("who said that it is there is told that the list has changed, once")
     func changes() throws {
         let client = try LineClient(gatekeeper)

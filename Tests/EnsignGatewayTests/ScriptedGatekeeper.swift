@@ -19,6 +19,8 @@ final class ScriptedGatekeeper: Gatekeeper {
         var threads: [pthread_t] = []
         var peers: [Peer] = []
         var refused: [String] = []
+        /// The `traceparent` of each list.
+        var listed: [String?] = []
         var mark = 0
         var running = 0
         var mostRunning = 0
@@ -59,7 +61,10 @@ final class ScriptedGatekeeper: Gatekeeper {
         }
     }
 
-    func offer(to session: Session) -> Result<[OfferedTool], Refusal> { .success(Self.tools) }
+    func offer(to session: Session, traceparent: String?) -> Result<[OfferedTool], Refusal> {
+        seen.withLock { $0.listed.append(traceparent) }
+        return .success(Self.tools)
+    }
 
     func call(_ call: IncomingCall, in session: Session) -> JSONValue {
         seen.update { seen in

@@ -4,9 +4,9 @@ import EnsignPolicy
 
 /// What `tools/list` shows: what was reviewed, and no word of a server.
 extension Gate {
-    package func offer(to session: Session) -> Result<[OfferedTool], Refusal> {
+    package func offer(to session: Session, traceparent: String?) -> Result<[OfferedTool], Refusal> {
         do throws(Refusal) {
-            let (run, present) = try listed(session)
+            let (run, present) = try listed(session, traceparent: traceparent)
             var tools: [OfferedTool] = []
             let structured = structured(run.bundle.tools)
             for tool in run.bundle.tools {
@@ -25,7 +25,7 @@ extension Gate {
     }
 
     package func offerMark(for session: Session) -> Int {
-        guard let (run, present) = try? listed(session) else { return 0 }
+        guard let (run, present) = try? listed(session, traceparent: nil) else { return 0 }
         var hasher = Hasher()
         hasher.combine(run.digest)
         hasher.combine(present.digest)
@@ -33,10 +33,13 @@ extension Gate {
     }
 
     /// The bundles whose operations a session sees: those of its run, as far as it has begun.
-    private func listed(_ session: Session) throws(Refusal) -> (run: PreparedBundle, present: PreparedBundle) {
-        let run = run(of: session, traceparent: nil)
+    private func listed(
+        _ session: Session,
+        traceparent: String?
+    ) throws(Refusal) -> (run: PreparedBundle, present: PreparedBundle) {
+        let run = run(of: session, traceparent: traceparent)
         let beginning = try? parts.runs.beginning(of: run.name, session.agent)
-        let key = beginning?.key ?? session.key ?? run.name
+        let key = beginning?.key ?? session.key.map(Self.bounded) ?? run.name
         let (present, _) = try present(session.agent, key: key, for: "the list of tools")
         guard let beginning, beginning.bundle != present.digest else { return (present, present) }
         guard let then = try? parts.live.ready().bundle(beginning.bundle, isOld: true) else {

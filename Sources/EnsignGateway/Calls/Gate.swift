@@ -253,7 +253,7 @@ package final class Gate: Gatekeeper {
     }
 
     /// Names of runs and keys are the client's: a long one is known by what cannot be told from its beginning alone.
-    private static func bounded(_ text: String) -> String {
+    static func bounded(_ text: String) -> String {
         text.utf8.count <= 256 ? text : text.cut(utf8: 180) + "~" + Fingerprint.hex(of: text)
     }
 

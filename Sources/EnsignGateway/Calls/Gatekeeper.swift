@@ -12,7 +12,9 @@ package protocol Gatekeeper: Sendable {
     /// What `tools/list` shows: the granted operations of the session's bundle, sorted by name.
     ///
     /// Empty for an agent that is halted or not there. Fails, as `unavailable`, where nobody can say.
-    func offer(to session: Session) -> Result<[OfferedTool], Refusal>
+    ///
+    /// - Parameter traceparent: Of the request's `_meta`, unchecked: it may name the run, as with a call.
+    func offer(to session: Session, traceparent: String?) -> Result<[OfferedTool], Refusal>
 
     /// Decides about one call, makes it, and answers with a `CallToolResult`. Blocks until then.
     func call(_ call: IncomingCall, in session: Session) -> JSONValue

@@ -2,8 +2,8 @@ import EnsignModel
 
 /// How both kinds of requests that take time are answered, whatever way they came.
 extension Gatekeeper {
-    func answer(_ reply: Reply, toListFor session: Session) -> JSONValue {
-        switch offer(to: session) {
+    func answer(_ reply: Reply, toListFor session: Session, traceparent: String?) -> JSONValue {
+        switch offer(to: session, traceparent: traceparent) {
         case .success(let tools): reply.list(tools)
         case .failure(let refusal):
             Reply.message(reply.id, ProtocolError(ProtocolError.internalFailure, refusal.text))

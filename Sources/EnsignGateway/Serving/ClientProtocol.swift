@@ -10,7 +10,8 @@ struct ClientProtocol: Sendable {
         case nothing
         /// Send this.
         case answer(JSONValue, failure: ProtocolError?)
-        case list(Reply)
+        /// With the `traceparent` of its `_meta`.
+        case list(Reply, traceparent: String?)
         case call(Reply, ToolCall)
         /// Somebody no longer wants the answer to the request with this id.
         case cancel(id: JSONValue)
@@ -77,7 +78,7 @@ struct ClientProtocol: Sendable {
                 if request.parameters["cursor"] != nil {
                     throw ProtocolError(ProtocolError.badParameters, "there is no such cursor: the list has one page")
                 }
-                return .list(reply)
+                return .list(reply, traceparent: request.meta?["traceparent"]?.string)
             case ("tools/call", _): return .call(reply, try ToolCall(request))
             case ("subscriptions/listen", true) where canListen:
                 return .listen(reply, wantsList: try Self.wantsList(request))

@@ -263,10 +263,10 @@ final class LineConnection: Sendable {
             if listener == nil { state.withLock { $0.calls[id] }?.cancel() }
         case .initialized: beginTelling()
         case .listen(let reply, let wantsList): listen(reply, wantsList)
-        case .list(let reply):
+        case .list(let reply, let traceparent):
             job = start(reply, turn, ifBusy: { Reply.message(reply.id, .noRoom) }) { [self] _ in
                 guard let session = speaker.session else { return Reply.message(reply.id, .noSpeaker) }
-                return gatekeeper.answer(reply, toListFor: session)
+                return gatekeeper.answer(reply, toListFor: session, traceparent: traceparent)
             }
         case .call(let reply, let call):
             let busy = { [self] in gatekeeper.refuse(reply, call, .noRoom(call.name), in: speaker.first) }

@@ -189,6 +189,10 @@ final class GateFixture: Sendable {
     func pass(seconds: Int64) { time.pass(nanoseconds: seconds * 1_000_000_000) }
 }
 
+extension Gate {
+    func offer(to session: Session) -> Result<[OfferedTool], Refusal> { offer(to: session, traceparent: nil) }
+}
+
 /// A bundle without limits of the run, whose operations take one number and change nothing.
 func open(_ version: String = "1.0.0", _ change: (inout Bundle) -> Void = { _ in }) -> Bundle {
     bundle("support/triage", version) { bundle in

@@ -46,6 +46,30 @@ struct OfferingTests {
         #expect(names(other) == ["crm__list", "crm__update"])
     }
 
+    @Test(
+        "Of a canary a list shows what a call with the same trace may do, whichever of both comes first",
+        arguments: [true, false]
+    )
+    func traces(_ listsFirst: Bool) throws {
+        let fixture = try GateFixture()
+        let wider = open("1.0.1") { $0.tools[0].operations["secret"] = operation(.read, .low) }
+        try fixture.publish([(open(), 50), (wider, 50)])
+        let session = Session(agent: GateFixture.agent)
+        var shown: Set<Bool> = []
+        for number in 1...16 {
+            let digits = String(number, radix: 16)
+            let parent = "00-" + String(repeating: "a", count: 32 - digits.count) + digits + "-00000000000000aa-01"
+            func lists() throws -> Bool {
+                try fixture.gate.offer(to: session, traceparent: parent).get().contains { $0.name == "crm__secret" }
+            }
+            let before = listsFirst ? try lists() : nil
+            let isMade = fixture.call("crm__secret", run: nil, traceparent: parent).reason == nil
+            #expect(try (before ?? lists()) == isMade)
+            shown.insert(isMade)
+        }
+        #expect(shown == [true, false])
+    }
+
     @Test("Nothing is offered to who is halted, and nobody is told that nothing is granted where nobody can say")
     func halted() throws {
         let fixture = try GateFixture()

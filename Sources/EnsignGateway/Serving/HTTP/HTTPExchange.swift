@@ -151,7 +151,8 @@ final class HTTPExchange {
                 request.isStateless || request.method == "server/discover"
             else { return HTTPAnswer(200, value) }
             return HTTPAnswer(failure.status, value)
-        case .list(let reply): return HTTPAnswer(200, site.gatekeeper.answer(reply, toListFor: session))
+        case .list(let reply, let traceparent):
+            return HTTPAnswer(200, site.gatekeeper.answer(reply, toListFor: session, traceparent: traceparent))
         case .call(let reply, let call):
             let cancellation = Cancellation { [site, connection] in site.connections.hasLeft(connection) }
             self.cancellation = cancellation

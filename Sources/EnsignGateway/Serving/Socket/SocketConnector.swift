@@ -151,7 +151,7 @@ package final class SocketConnector: Sendable {
         switch messages.take(message) {
         case .nothing, .cancel, .initialized: break
         case .answer(let value, _): write(value)
-        case .list(let reply), .listen(let reply, _):
+        case .list(let reply, _), .listen(let reply, _):
             write(Reply.message(reply.id, ProtocolError(ProtocolError.internalFailure, Self.absent)))
         case .call(let reply, _):
             write(
