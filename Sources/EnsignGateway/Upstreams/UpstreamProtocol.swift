@@ -78,6 +78,21 @@ struct UpstreamProtocol: Sendable {
         return ["error": ["code": -32601, "message": "not offered by this client"], "id": id, "jsonrpc": "2.0"]
     }
 
+    /// Why a result says nothing that can be relied on: nobody knows what came of its call. A member that is null is not there.
+    private static func defect(in result: JSONObject) -> String? {
+        if let kind = result["resultType"], !kind.isNull, kind != "complete" {
+            return "the server's answer is of a kind that is not known here"
+        }
+        guard let content = result["content"]?.array else { return "the server's answer has no list 'content'" }
+        guard content.allSatisfy({ $0["type"]?.string != nil }) else {
+            return "the server's answer has content without a type"
+        }
+        if let isError = result["isError"], !isError.isNull, isError.bool == nil {
+            return "the server's answer has an 'isError' that is neither true nor false"
+        }
+        return nil
+    }
+
     /// What came of a call.
     static func outcome(_ answer: UpstreamAnswer) -> UpstreamOutcome {
         switch answer {
@@ -86,14 +101,12 @@ struct UpstreamProtocol: Sendable {
             guard var members = result.object else {
                 return .unknown(UpstreamFailure(.malformed, "the server's answer is not an object"))
             }
-            if let kind = members["resultType"], kind != "complete" {
+            if members["resultType"] == "input_required" {
                 // It wants to know more first (2026-07-28, "Multi round-trip requests").
                 return .refused(code: -32601, message: "the server asks for more, which is not offered")
             }
+            if let defect = defect(in: members) { return .unknown(UpstreamFailure(.malformed, defect)) }
             members["resultType"] = nil
-            guard members["content"]?.array != nil else {
-                return .unknown(UpstreamFailure(.malformed, "the server's answer has no list 'content'"))
-            }
             // What the protocol and the gateway say there is not the server's to say.
             if let meta = members["_meta"]?.object {
                 let kept = JSONObject(
