@@ -117,9 +117,9 @@ final class WebReading {
 
     private func ofOneMessage(_ web: WebAnswer) -> WebEnding {
         switch web.status {
-        // Whoever is not let in has done nothing, whatever else is said.
-        case 401, 403:
-            return .notSent(UpstreamFailure(.unauthorized, "the server wants other credentials (HTTP \(web.status))"))
+        // Whoever is not let in has done nothing, whatever else is said. 403 is no word about credentials: others would not
+        // help (RFC 9110, section 15.5.4).
+        case 401: return .notSent(UpstreamFailure(.unauthorized, "the server wants other credentials (HTTP 401)"))
         case 300..<400:
             let text = "the server sends to another address (HTTP \(web.status))"
             return .notSent(UpstreamFailure(.answered(status: web.status), text))

@@ -490,6 +490,10 @@ struct MakingTests {
         fixture.server.answer(.notSent(UpstreamFailure(.unauthorized, "401")))
         #expect(fixture.call("crm__update").reason == nil)
         #expect(try scratch.read("asked").count == 4, "read once, and once again")
+        let before = fixture.server.calls.count
+        fixture.server.answer(.notSent(UpstreamFailure(.answered(status: 403), "403")))
+        #expect(fixture.call("crm__update", ["amount": 2]).text.contains("answered HTTP 403"))
+        #expect(try scratch.read("asked").count == 4 && fixture.server.calls.count == before + 1, "an answer is one")
         try fixture.publish(open("1.0.2") { $0.tools[0].credentials = "vault:other" })
         #expect(fixture.call("crm__find", run: "r2").reason == "unavailable")
     }
