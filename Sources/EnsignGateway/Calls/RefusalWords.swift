@@ -101,9 +101,19 @@ enum RefusalWords {
     static func unreachable(_ name: String, _ failure: UpstreamFailure) -> Refusal {
         switch failure.kind {
         case .resting: restarting(name)
+        case .unauthorized: unauthorized(name)
         case .answered(let status): answered(name, status)
         default: unreachable(name)
         }
+    }
+
+    /// Those that the operator's command gives, read anew.
+    private static func unauthorized(_ name: String) -> Refusal {
+        Refusal(
+            .unavailable,
+            "not done: the server of \(name) refuses the credentials that the gateway has for it. Nothing was done. "
+                + "Try again later."
+        )
     }
 
     /// - Parameter status: Of HTTP, from a server that has not done it. 429 says that there were too many requests.

@@ -494,6 +494,12 @@ struct MakingTests {
         fixture.server.answer(.notSent(UpstreamFailure(.answered(status: 403), "403")))
         #expect(fixture.call("crm__update", ["amount": 2]).text.contains("answered HTTP 403"))
         #expect(try scratch.read("asked").count == 4 && fixture.server.calls.count == before + 1, "an answer is one")
+        let no = UpstreamFailure(.unauthorized, "401")
+        fixture.server.answer(.notSent(no), .notSent(no))
+        #expect(fixture.call("crm__find").text.contains("the server of crm.find refuses the credentials"))
+        fixture.server.contents.withLock { $0.listingFailure = no }
+        #expect(fixture.call("crm__find").text.contains("the server of crm.find refuses the credentials"))
+        fixture.server.contents.withLock { $0.listingFailure = nil }
         try fixture.publish(open("1.0.2") { $0.tools[0].credentials = "vault:other" })
         #expect(fixture.call("crm__find", run: "r2").reason == "unavailable")
     }
