@@ -228,6 +228,30 @@ struct DecisionLogTests {
         _ = next
     }
 
+    @Test("an unknown outcome says all that its intent says of the call")
+    func unknownMembers() throws {
+        try {
+            let log = try open()
+            var decision = intent(1)
+            decision.version = AgentVersion("1.4.0")
+            decision.bundle = Digest(hex: String(repeating: "a", count: 64))
+            decision.present = Digest(hex: String(repeating: "b", count: 64))
+            (decision.entry, decision.trace, decision.verdict) = (9, String(repeating: "c", count: 32), .wouldRefuse)
+            decision.asked = Decision.Asked(issuer: "https://idp.example.com", subject: "u1")
+            _ = try log.append(decision)
+        }()
+        _ = try open()
+        let (begun, outcome) = (try #require(try line(of: 1)), try #require(try line(of: 2)))
+        for name in [
+            "agent", "version", "bundle", "present", "entry", "environment", "run", "runFrom", "key", "for",
+            "operation",
+            "arguments", "verdict", "trace",
+        ] {
+            #expect(begun[name] != nil && outcome[name] == begun[name], "\(name)")
+        }
+        #expect(outcome["intent"] == 1 && outcome["outcome"] == "unknown")
+    }
+
     @Test("an outcome that could not be written is written as soon as that is possible, with a word about it")
     func late() throws {
         let log = try open()

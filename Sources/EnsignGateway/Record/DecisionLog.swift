@@ -179,18 +179,38 @@ package final class DecisionLog: DecisionRecord {
         try locked { (tail: inout LogTail) throws(RecordFailure) in
             for writer in try folder.deadWriters() {
                 for intent in try folder.openIntents(of: writer) {
-                    var decision = Decision(.outcome, agent: intent["agent"]?.string.flatMap { AgentID($0) })
-                    decision.version = intent["version"]?.string.flatMap { AgentVersion($0) }
-                    decision.bundle = intent["bundle"]?.string.flatMap { Digest($0) }
-                    decision.operation = intent["operation"]?.string
-                    decision.outcome = .unknown
-                    decision.intent = intent["seq"]?.int
-                    decision.note = "the gateway ended before an answer came"
-                    _ = try write(decision, NewLine.Hidden(decision, secret), &tail, clock())
+                    _ = try write(.unknown(intent), NewLine.Hidden(of: intent), &tail, clock())
                 }
                 try folder.forget(writer)
             }
             try tail.join()
         }
+    }
+}
+
+extension Decision {
+    /// What became of a call in the middle of which its gateway ended: nobody knows.
+    ///
+    /// - Parameter intent: Its line. What stands there for key and arguments is taken over as it is.
+    fileprivate static func unknown(_ intent: JSONValue) -> Decision {
+        func text(_ name: String) -> String? { intent[name]?.string }
+        var decision = Decision(.outcome, agent: text("agent").flatMap { AgentID($0) })
+        decision.version = text("version").flatMap { AgentVersion($0) }
+        decision.bundle = text("bundle").flatMap { Digest($0) }
+        decision.present = text("present").flatMap { Digest($0) }
+        decision.entry = intent["entry"]?.int
+        if let run = text("run"), let source = text("runFrom").flatMap(RunName.Source.init(rawValue:)) {
+            decision.run = RunName(run, source)
+        }
+        if let asked = intent["for"], let issuer = asked["iss"]?.string, let subject = asked["sub"]?.string {
+            decision.asked = Asked(issuer: issuer, subject: subject)
+        }
+        decision.operation = text("operation")
+        decision.verdict = text("verdict").flatMap(Verdict.init(rawValue:))
+        decision.trace = text("trace")
+        decision.outcome = .unknown
+        decision.intent = intent["seq"]?.int
+        decision.note = "the gateway ended before an answer came"
+        return decision
     }
 }

@@ -28,6 +28,12 @@ struct NewLine: Sendable {
         /// Values that the grant keeps in clear, or what stands for long ones.
         var record: JSONValue?
 
+        /// Of a line that was read.
+        init(of line: JSONValue) {
+            key = line["key"]?.string
+            arguments = line["arguments"]?.string
+        }
+
         init(_ decision: Decision, _ secret: LogSecret) {
             if let known = decision.macs?.words.withLock({ $0 }) {
                 (key, arguments) = known
