@@ -291,6 +291,37 @@ struct DecisionLogTests {
         #expect(try check().problems == [])
     }
 
+    @Test("all values that a grant names are kept in clear; what stands for those that are too long is their HMAC")
+    func recorded() throws {
+        let log = try open()
+        var decision = intent(1)
+        decision.recorded = (10..<30).map { ("/f\($0)", .string("v\($0)")) }
+        decision.recorded[3].value = .string(String(repeating: "x", count: 1_022))
+        decision.recorded[4].value = .string(String(repeating: "x", count: 1_023))
+        let record = try #require(try line(of: try log.append(decision))?["record"]?.object)
+        #expect(record.count == 20 && record["/f10"] == "v10" && record["/f29"] == "v29")
+        #expect(record["/f13"] == decision.recorded[3].value)
+        #expect(try record["/f14"] == .string(state().logSecret().mac(ofArguments: decision.recorded[4].value)))
+    }
+
+    @Test("a line that has everything, each as long as it can be, has room")
+    func longest() throws {
+        let log = try open()
+        var decision = intent(1)
+        let text = String(repeating: "x", count: 2_000)
+        (decision.note, decision.operation, decision.pointer, decision.trace) = (text, text, text, text)
+        decision.run = RunName(text, .header)
+        decision.asked = Decision.Asked(issuer: text, subject: text)
+        decision.approval = ("3f2a-9b1c04d2-1", (0..<9).map { "\($0)\(text)" })
+        decision.recorded = (10..<60).map {
+            ("/\($0)" + String(repeating: "p", count: 253), .string(String(repeating: "v", count: 1_022)))
+        }
+        let record = try #require(try line(of: try log.append(decision))?["record"]?.object)
+        #expect(record.count == 40)
+        #expect(record.filter { $0.value.string?.hasPrefix("vv") == true }.count == 12)
+        #expect(try check().problems == [])
+    }
+
     private func line(of number: Int64) throws -> JSONValue? {
         let lines = try text("2026-11-29.jsonl").split(separator: "\n")
         return LogLine(Array(lines[Int(number) - 1].utf8))?.json

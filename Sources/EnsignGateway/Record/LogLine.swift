@@ -15,6 +15,10 @@ package struct LogLine: Sendable {
     package static let mostBytes = 32_768
     /// The most bytes of a value that is kept in clear; of a longer one its HMAC is kept.
     package static let mostRecorded = 1_024
+    /// The most bytes of such values in one line, with their pointers: a line must have room for everything else.
+    static let mostRecordedTogether = 16_384
+    /// The most values of one line: 20 by each of the two grants that decide about a call.
+    static let mostPlaces = 40
 
     package var sequence: Int64 { json["seq"]?.int ?? 0 }
     /// `sha256:` of the line: the next one's `prev`.

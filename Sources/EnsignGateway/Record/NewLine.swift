@@ -44,9 +44,12 @@ struct NewLine: Sendable {
                 decision.macs?.words.withLock { $0 = words }
             }
             guard !decision.recorded.isEmpty else { return }
-            let kept = decision.recorded.prefix(8).map { pointer, value -> (String, JSONValue) in
-                let isShort = value.canonicalBytes().count <= LogLine.mostRecorded
-                return (pointer.cut(utf8: 256), isShort ? value : .string(secret.mac(ofArguments: value)))
+            var left = LogLine.mostRecordedTogether
+            let kept = decision.recorded.prefix(LogLine.mostPlaces).map { pointer, value -> (String, JSONValue) in
+                let size = value.canonicalBytes().count
+                let isShort = size <= LogLine.mostRecorded && pointer.utf8.count + size <= left
+                if isShort { left -= pointer.utf8.count + size }
+                return (pointer, isShort ? value : .string(secret.mac(ofArguments: value)))
             }
             record = .object(JSONObject(kept))
         }
