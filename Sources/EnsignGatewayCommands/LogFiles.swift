@@ -53,6 +53,18 @@ struct LogFiles {
         if let path = invocation["secret"] { secret = try LogSecret(file: path) }
     }
 
+    /// The secret of the state whose log all of these are of: `<state>/log.key` for `<state>/log` and what is in it. Nil where
+    /// it is not there, or they are of several states.
+    static func secretBeside(_ names: [String]) throws -> LogSecret? {
+        let states = try names.map { name -> String? in
+            guard let path = Files.canonical(name), let status = try Files.status(path) else { return nil }
+            return (status.kind == .directory ? path : Files.parent(of: path)).flatMap(Files.parent(of:))
+        }
+        guard let state = states.first ?? nil, states.allSatisfy({ $0 == state }) else { return nil }
+        let path = "\(state)/log.key"
+        return try Files.status(path) == nil ? nil : LogSecret(file: path)
+    }
+
     private mutating func add(folder: String) throws {
         files += try LogFolder(folder).names().map { "\(folder)/\($0)" }
         if try Files.status("\(folder)/heads.jsonl") != nil { heads.append("\(folder)/heads.jsonl") }
@@ -71,7 +83,7 @@ struct LogFiles {
         Option(name: "config", summary: "Read the log of the operator's file", value: "FILE", kind: .file),
         Option(
             name: "secret",
-            summary: "Name the log's secret, <state>/log.key, where files are named",
+            summary: "Name the log's secret, <state>/log.key, where files are named elsewhere",
             value: "FILE",
             kind: .file
         ),

@@ -118,6 +118,20 @@ class RecordTests(Case):
         file.write_text(file.read_text().replace('"reason":"arguments"', '"reason":"not-granted"'))
         self.assertIn("not-granted", world.gateway("replay", "--arguments", str(arguments), wanted=5))
 
+    def test_a_log_that_is_named_is_replayed_with_the_secret_beside_it(self) -> None:
+        world = self.logged()
+        arguments = world.folder / "arguments.jsonl"
+        arguments.write_text("".join(json.dumps({"payment": "p", "amount": n}) + "\n" for n in (10, 20, 4000)))
+        options = ["--live", str(world.live), "--arguments", str(arguments), "-o", "json"]
+        for log in (self.file(world), world.state / "log"):
+            replayed = json.loads(world.run([GATEWAY, "replay", str(log), *options]))
+            self.assertEqual((replayed["same"], replayed["different"]), (3, 0))
+        copy = world.folder / "copy.jsonl"
+        copy.write_bytes(self.file(world).read_bytes())
+        world.run([GATEWAY, "replay", str(copy), *options], wanted=64)
+        secret = ["--secret", str(world.state / "log.key")]
+        self.assertEqual(json.loads(world.run([GATEWAY, "replay", str(copy), *options, *secret]))["same"], 3)
+
     def test_earlier_days_are_compressed_and_removed_by_age_and_the_chain_is_whole(self) -> None:
         world = self.world()
         world.configure(keep="30d")

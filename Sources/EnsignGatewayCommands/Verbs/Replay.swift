@@ -41,7 +41,7 @@ extension Verb {
             )
         ]
     ) { invocation in
-        let log = try LogFiles(invocation)
+        var log = try LogFiles(invocation)
         var live = invocation["live"]
         if live == nil, invocation.has("config") { live = try OperatorFile(invocation).file.live.value }
         guard let live else {
@@ -49,9 +49,12 @@ extension Verb {
         }
         guard try Files.status(live) != nil else { throw Failure(message: "there is no folder \(live)") }
         let arguments = try invocation["arguments"].map(values) ?? []
+        // Files of a state's log have its secret beside them: nothing but the digests of arguments is held against it.
+        if !arguments.isEmpty, log.secret == nil { log.secret = try LogFiles.secretBeside(invocation.arguments) }
         if !arguments.isEmpty, log.secret == nil {
             throw UsageError(
-                message: "without the log's secret no arguments can be recognised",
+                message:
+                    "without the log's secret no arguments can be recognised, and there is no log.key beside the log",
                 hint: "name it: --secret <state>/log.key",
                 verb: "replay"
             )
