@@ -42,6 +42,13 @@ struct CallContext: Sendable {
         self.entry = entry
     }
 
+    /// Takes note of what its agent was stopped by, and of the run that had begun.
+    mutating func isHalted(by entry: Int64?, _ run: PreparedBundle?) {
+        if let run { bundle = run }
+        present = nil
+        self.entry = entry
+    }
+
     /// Takes it for a call of an earlier run of ten minutes, in which people are asked for it.
     mutating func belongs(to run: String) {
         if key == self.run.name { key = run }

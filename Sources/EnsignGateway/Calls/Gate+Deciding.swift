@@ -13,23 +13,37 @@ extension Gate {
         var observes: Bool { run.bundle.mode == .observe && present.bundle.mode == .observe }
     }
 
+    /// What a session's key gets now.
+    enum Standing {
+        case live(PreparedBundle, entry: Int64)
+        /// Nothing: its agent is stopped. By the entry, where that is known.
+        case halted(entry: Int64?)
+    }
+
+    /// What a session's key gets now, of an agent that is not stopped.
+    func present(_ agent: AgentID, key: String, for name: String) throws(Refusal) -> PreparedBundle {
+        switch try standing(agent, key: key, for: name) {
+        case .live(let bundle, _): return bundle
+        case .halted: throw RefusalWords.halted(name)
+        }
+    }
+
     /// What a session's key gets now. Asked for at each call: what was live a moment ago decides nothing.
     ///
     /// - Parameter name: What is asked for, as whoever asked is told.
-    func present(
-        _ agent: AgentID,
-        key: String,
-        for name: String
-    ) throws(Refusal) -> (bundle: PreparedBundle, entry: Int64) {
+    private func standing(_ agent: AgentID, key: String, for name: String) throws(Refusal) -> Standing {
         do throws(LiveTrouble) {
             let live = try parts.live.ready()
             try live.checkPolicy()
-            guard case .open(let route, let entry) = try live.route(of: agent), let text = route.bucketText(key: key),
-                let target = route.target(bucket: Route.bucket(sha256: Fingerprint.digest(of: text)))
-            else { throw LiveTrouble("") }
-            return (try live.bundle(target.digest), entry)
+            switch try live.route(of: agent) {
+            case .halted(let entry): return .halted(entry: entry)
+            case .open(let route, let entry):
+                guard let text = route.bucketText(key: key),
+                    let target = route.target(bucket: Route.bucket(sha256: Fingerprint.digest(of: text)))
+                else { return .halted(entry: entry) }
+                return .live(try live.bundle(target.digest), entry: entry)
+            }
         } catch {
-            guard !error.message.isEmpty else { throw RefusalWords.halted(name) }
             parts.say("\(agent): every call is refused: \(error)")
             throw RefusalWords.unreadable(name)
         }
@@ -49,7 +63,12 @@ extension Gate {
             let beginning = try begun(context, isRemembered: attempt == 0)
             let key = beginning?.key ?? context.key
             context.looked = .now
-            let (present, entry) = try present(context.agent, key: key, for: context.operation)
+            let present: PreparedBundle
+            let entry: Int64
+            switch try standing(context.agent, key: key, for: context.operation) {
+            case .live(let bundle, let number): (present, entry) = (bundle, number)
+            case .halted(let entry): throw halted(&context, by: entry, in: beginning)
+            }
             let run = try beginning.map { (beginning) throws(Refusal) in
                 beginning.bundle == present.digest ? present : try bundle(beginning.bundle, context)
             }
@@ -58,6 +77,16 @@ extension Gate {
             if let ruling = try count(&context, grounds, isBegun: beginning != nil) { return ruling }
         }
         throw RefusalWords.changed(context.operation)
+    }
+
+    /// The agent is stopped. What is known of the run and of the operation is on record all the same.
+    private func halted(_ context: inout CallContext, by entry: Int64?, in beginning: RunBook.Beginning?) -> Refusal {
+        let run = beginning.flatMap { try? parts.live.ready().bundle($0.bundle, isOld: true) }
+        if let run, let named = Self.operation(context.call.name, Grounds(run: run, present: run, key: "")) {
+            context.operation = "\(named.tool).\(named.name)"
+        }
+        context.isHalted(by: entry, run)
+        return RefusalWords.halted(context.operation)
     }
 
     private func begun(_ context: CallContext, isRemembered: Bool) throws(Refusal) -> RunBook.Beginning? {
@@ -199,7 +228,11 @@ extension Gate {
     /// Decides again about a call that has waited, by what its route gives now and by what was counted for it.
     func decidedAgain(_ ruling: Ruling, _ context: inout CallContext) throws(Refusal) -> Ruling {
         context.looked = .now
-        let (present, entry) = try present(context.agent, key: ruling.key, for: context.operation)
+        let standing = try standing(context.agent, key: ruling.key, for: context.operation)
+        guard case .live(let present, let entry) = standing else {
+            if case .halted(let entry) = standing { context.isHalted(by: entry, nil) }
+            throw RefusalWords.halted(context.operation)
+        }
         context.isDecided(by: ruling.run, present, of: entry)
         let grounds = Grounds(run: ruling.run, present: present, key: ruling.key)
         let granted = Granted(ruling.tool, ruling.name, run: ruling.run, present: present)

@@ -40,7 +40,7 @@ extension Gate {
         let run = run(of: session, traceparent: traceparent)
         let beginning = try? parts.runs.beginning(of: run.name, session.agent)
         let key = beginning?.key ?? session.key.map(Self.bounded) ?? run.name
-        let (present, _) = try present(session.agent, key: key, for: "the list of tools")
+        let present = try present(session.agent, key: key, for: "the list of tools")
         guard let beginning, beginning.bundle != present.digest else { return (present, present) }
         guard let then = try? parts.live.ready().bundle(beginning.bundle, isOld: true) else {
             throw RefusalWords.unreadable("the list of tools")

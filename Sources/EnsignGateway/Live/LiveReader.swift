@@ -7,8 +7,8 @@ import Synchronization
 
 /// What a live directory says of an agent now.
 package enum LiveAnswer: Sendable {
-    /// Stopped, or not there.
-    case halted
+    /// Stopped, by the entry if it was said with a proof; or not there.
+    case halted(entry: Int64?)
     /// By this route, which the entry published.
     case open(Route, entry: Int64)
 }
@@ -117,13 +117,13 @@ package final class LiveReader: Sendable {
         try patiently { () throws(LiveTrouble) in
             try self.checkAge()
             return try self.look(at: .route(agent), in: self.routes) { (bytes) throws(LiveTrouble) in
-                guard let bytes else { return (.halted, nil) }
+                guard let bytes else { return (.halted(entry: nil), nil) }
                 switch RouteReading.read(bytes, of: agent, in: self.environment, keys: self.keys) {
                 case .failure(let refusal): throw LiveTrouble("\(LivePath.route(agent)): \(refusal)")
                 case .success(.halted(let proven)):
                     // A halt needs no proof; one that has it takes back what was signed before.
-                    guard let proven else { return (.halted, nil) }
-                    return (.halted, try self.seen.admit(proven, as: .route(agent)))
+                    guard let proven else { return (.halted(entry: nil), nil) }
+                    return (.halted(entry: proven.entry), try self.seen.admit(proven, as: .route(agent)))
                 case .success(.open(let route, let proven)):
                     let seen = try self.seen.admit(proven, as: .route(agent))
                     return (.open(route, entry: proven.entry), seen)

@@ -171,6 +171,25 @@ struct DecidingTests {
         #expect(fixture.call("crm__update", ["amount": 2], run: "r2").reason == nil, "no place was kept")
     }
 
+    @Test("A refusal for a halt is written down with the entry, and with the run's bundle where the run had begun")
+    func haltedLine() throws {
+        let fixture = try GateFixture()
+        try fixture.publish(open())
+        #expect(fixture.call("crm__update").reason == nil)
+        let digest = try #require(fixture.publishedDigest())
+        try fixture.publish([] as [(Bundle, Int64)], entry: 7)
+        #expect(fixture.call("crm.update").reason == "halted")
+        let line = try #require(fixture.log.last)
+        #expect(line.entry == 7 && line.bundle == digest && line.version == AgentVersion("1.0.0"))
+        #expect(line.operation == "crm.update" && line.present == nil)
+        #expect(fixture.call("crm__update", run: "r2").reason == "halted")
+        let other = try #require(fixture.log.last)
+        #expect(
+            other.entry == 7 && other.bundle == nil && other.operation == "crm__update",
+            "no run says what it means"
+        )
+    }
+
     @Test("A call whose message cannot be passed on is decided, recorded and counted like any other, and never made")
     func defect() throws {
         let fixture = try GateFixture(more: "limits: {refusals: 2}")
