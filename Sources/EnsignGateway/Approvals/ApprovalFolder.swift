@@ -32,6 +32,7 @@ package final class ApprovalFolder: ApprovalDesk {
     private let log: any DecisionRecord
     private let notify: @Sendable (ApprovalRequest) -> Void
     private let rule: @Sendable (ApprovalRequest) -> ApprovalRule?
+    private let record: @Sendable (ApprovalRequest) -> [JSONPointer]
     /// Answers that were written down, by request: each is said once by one process.
     private let said = Mutex<[String: Set<String>]>([:])
 
@@ -39,6 +40,7 @@ package final class ApprovalFolder: ApprovalDesk {
     ///   - wait: How long a request is good, in seconds.
     ///   - issuers: Whose tokens count like a signature; nil where no token does.
     ///   - rule: Who may agree to a request now; nil where nobody can say.
+    ///   - record: The places of a request's arguments whose values the log keeps in clear.
     ///   - notify: Tells people of a new request; must not block.
     package init(
         _ state: StateFolder,
@@ -46,6 +48,7 @@ package final class ApprovalFolder: ApprovalDesk {
         issuers: (@Sendable () -> [TokenIssuer])? = nil,
         log: any DecisionRecord,
         rule: @escaping @Sendable (ApprovalRequest) -> ApprovalRule? = { _ in nil },
+        record: @escaping @Sendable (ApprovalRequest) -> [JSONPointer] = { _ in [] },
         notify: @escaping @Sendable (ApprovalRequest) -> Void = { _ in }
     ) throws(RecordFailure) {
         path = try state.folder("approvals")
@@ -55,6 +58,7 @@ package final class ApprovalFolder: ApprovalDesk {
         trustsIssuers = issuers != nil
         self.log = log
         self.rule = rule
+        self.record = record
         self.notify = notify
     }
 
@@ -152,6 +156,7 @@ package final class ApprovalFolder: ApprovalDesk {
         guard try recording({ try Files.create(file, with: bytes, mode: 0o600) }) else { return false }
         var decision = Decision(.approval, agent: request.agent)
         decision.operation = request.operation
+        decision.recorded = request.asked["arguments"].map(record(request).recorded(of:)) ?? []
         decision.approval = (id, [])
         decision.note = "used"
         _ = try log.append(decision)
@@ -303,6 +308,7 @@ package final class ApprovalFolder: ApprovalDesk {
         decision.operation = question.operation
         decision.arguments = question.arguments
         decision.run = question.run
+        decision.recorded = record(request).recorded(of: question.arguments)
         decision.approval = (request.id, by)
         decision.note = note
         return decision

@@ -89,6 +89,11 @@ package struct ApprovalRequest: Sendable, Hashable {
 
     package var agent: AgentID? { asked["agent"]?.string.flatMap { AgentID($0) } }
     package var operation: String { asked["operation"]?.string ?? "" }
+    /// Tool and operation.
+    var names: (tool: String, operation: String)? {
+        let names = operation.split(separator: ".", maxSplits: 1)
+        return names.count == 2 ? (String(names[0]), String(names[1])) : nil
+    }
     package var needs: String { asked["needs"]?.string ?? "" }
 
     package var json: JSONValue {

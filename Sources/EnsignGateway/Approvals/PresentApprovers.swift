@@ -11,19 +11,29 @@ package struct PresentApprovers: Sendable {
         self.admission = admission
     }
 
+    private func bundle(of request: ApprovalRequest) -> Bundle? {
+        request.asked["bundle"]?.string.flatMap { Digest($0) }.flatMap {
+            try? live.ready().bundle($0, isOld: true).bundle
+        }
+    }
+
+    /// The places of a request's arguments whose values its bundle keeps in clear.
+    func record(of request: ApprovalRequest) -> [JSONPointer] {
+        guard let (tool, operation) = request.names else { return [] }
+        return bundle(of: request)?.operation(tool, operation)?.record ?? []
+    }
+
     /// Who may agree to a request; nil where nobody can say.
     ///
     /// - Parameter countsAsker: Whether whoever asked for the call is taken for one of them, who never is.
     func rule(of request: ApprovalRequest, countsAsker: Bool = false) -> ApprovalRule? {
-        let names = request.operation.split(separator: ".", maxSplits: 1)
-        guard let agent = request.agent, names.count == 2, let live = try? live.ready(),
-            let digest = request.asked["bundle"]?.string.flatMap({ Digest($0) }),
-            let bundle = try? live.bundle(digest, isOld: true), let policy = try? live.policy()
+        guard let agent = request.agent, let (tool, operation) = request.names, let bundle = bundle(of: request),
+            let policy = try? live.ready().policy()
         else { return nil }
         return ApprovalRule(
-            bundle.bundle,
-            tool: String(names[0]),
-            operation: String(names[1]),
+            bundle,
+            tool: tool,
+            operation: operation,
             policy: policy,
             asking: admission.principals(of: agent).union(countsAsker ? [] : request.askers.flatMap(\.principals))
         )

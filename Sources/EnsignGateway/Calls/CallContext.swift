@@ -28,6 +28,8 @@ struct CallContext: Sendable {
     /// What the route gives now, where that is another bundle than the run's.
     private(set) var present: Digest?
     private(set) var entry: Int64?
+    /// The places of its arguments whose values the grants keep in clear; empty as long as none is known.
+    private(set) var places: [JSONPointer] = []
     /// Whether it counts among the agent's calls that are made at the same time.
     var hasPlace = false
     /// When the route was read that the decision is by.
@@ -40,6 +42,17 @@ struct CallContext: Sendable {
         bundle = run
         self.present = present.digest == run.digest ? nil : present.digest
         self.entry = entry
+    }
+
+    /// Takes note of what both bundles say of its operation.
+    mutating func isGranted(by granted: Granted) {
+        places = Set(granted.all.flatMap(\.record)).sorted()
+    }
+
+    /// The values that are kept in clear. Of a message that cannot be passed on nothing is: a number in it may be another one.
+    var recorded: [(pointer: String, value: JSONValue)] {
+        guard defect == nil else { return [] }
+        return places.recorded(of: call.arguments)
     }
 
     /// Takes note of what its agent was stopped by, and of the run that had begun.
@@ -159,5 +172,12 @@ struct Ruling: Sendable {
     var timeout: Duration {
         let spans = granted.all.compactMap { $0.timeout?.milliseconds }
         return .milliseconds(spans.min() ?? 30_000)
+    }
+}
+
+extension [JSONPointer] {
+    /// The values at these places, as far as there are any.
+    func recorded(of arguments: JSONValue) -> [(pointer: String, value: JSONValue)] {
+        compactMap { place in place.value(in: arguments).map { (place.description, $0) } }
     }
 }

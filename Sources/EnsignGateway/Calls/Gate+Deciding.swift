@@ -84,6 +84,7 @@ extension Gate {
         let run = beginning.flatMap { try? parts.live.ready().bundle($0.bundle, isOld: true) }
         if let run, let named = Self.operation(context.call.name, Grounds(run: run, present: run, key: "")) {
             context.operation = "\(named.tool).\(named.name)"
+            context.isGranted(by: Granted(named.tool, named.name, run: run, present: run))
         }
         context.isHalted(by: entry, run)
         return RefusalWords.halted(context.operation)
@@ -111,6 +112,7 @@ extension Gate {
             arguments: context.defect == nil ? context.call.arguments : nil
         )
         let granted = Granted(call.tool, call.operation, run: grounds.run, present: grounds.present)
+        context.isGranted(by: granted)
         let conditions = granted.all.flatMap(\.after)
         let usage = try usage(context, grounds)
         let answer: RunBook.Answer<Result<Ruling, Refusal>>
@@ -236,6 +238,7 @@ extension Gate {
         context.isDecided(by: ruling.run, present, of: entry)
         let grounds = Grounds(run: ruling.run, present: present, key: ruling.key)
         let granted = Granted(ruling.tool, ruling.name, run: ruling.run, present: present)
+        context.isGranted(by: granted)
         let isKnown = present.digest == ruling.present.digest || ruling.counted?.covers(granted) ?? false
         let call = CallPolicy.Call(tool: ruling.tool, operation: ruling.name, arguments: context.call.arguments)
         let progress = ruling.counted?.progress ?? RunProgress()

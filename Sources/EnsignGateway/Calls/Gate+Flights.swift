@@ -82,6 +82,7 @@ extension Gate {
         if landed.outcome == nil {
             decision.verdict = .refused
             decision.reason = landed.reason
+            decision.recorded = context.recorded
         } else {
             decision.verdict = landed.verdict ?? ruling.verdict
             decision.intent = landed.intent

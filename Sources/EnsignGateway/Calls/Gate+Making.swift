@@ -296,10 +296,7 @@ extension Gate {
         decision.reason = ruling.wouldRefuse?.reason
         decision.pointer = ruling.wouldRefuse?.pointer
         decision.approval = approval
-        let places = ruling.granted.all.flatMap(\.record)
-        decision.recorded = Set(places).sorted().compactMap { place in
-            place.value(in: context.call.arguments).map { (place.description, $0) }
-        }
+        decision.recorded = context.recorded
         do throws(RecordFailure) { return try parts.record.append(decision) } catch {
             parts.say("calls cannot be recorded: \(error.message)")
             guard ruling.onlyReads, approval == nil, ruling.wouldRefuse == nil else {

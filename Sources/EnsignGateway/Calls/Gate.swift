@@ -117,6 +117,7 @@ package final class Gate: Gatekeeper {
         decision.verdict = .refused
         decision.reason = refusal.reason
         decision.pointer = refusal.pointer
+        decision.recorded = context.recorded
         let number =
             refusal.isOfMany
             ? tally.number(of: decision, context.agent, in: parts.record, now: now) : try? parts.record.append(decision)

@@ -63,6 +63,7 @@ package final class Gateway: Sendable {
             issuers: lines.isEmpty ? nil : issuers,
             log: log,
             rule: { approvers.rule(of: $0) },
+            record: { approvers.record(of: $0) },
             notify: { errands.run(notify, input: $0.bytes) }
         )
         let secrets = SecretShelf(file.credentials.mapValues { $0.map(\.value) }, say: say)

@@ -171,6 +171,32 @@ struct DecidingTests {
         #expect(fixture.call("crm__update", ["amount": 2], run: "r2").reason == nil, "no place was kept")
     }
 
+    @Test("What the grant records is on the line of a call that is refused or waits for people, too")
+    func recordedRefusals() throws {
+        let fixture = try GateFixture()
+        try fixture.publishPolicy()
+        try fixture.publish(
+            open { bundle in
+                bundle.tools[0].operations["find"]?.record = [JSONPointer("/customer")!, JSONPointer("/note")!]
+                bundle.tools[0].operations["update"]?.record = [JSONPointer("/customer")!]
+                bundle.tools[0].operations["update"]?.approval = .manager
+            }
+        )
+        func recorded(_ name: String, _ arguments: JSONValue) -> [String] {
+            _ = fixture.call(name, arguments)
+            return fixture.log.last?.recorded.map { "\($0.pointer) \($0.value.text)" } ?? []
+        }
+        #expect(recorded("crm__find", ["customer": "c1", "amount": 1_000]) == [#"/customer "c1""#])
+        #expect(fixture.log.last?.reason == .arguments)
+        #expect(recorded("crm__update", ["customer": "c2"]) == [#"/customer "c2""#])
+        #expect(fixture.log.last?.reason == .approvalPending)
+        #expect(recorded("crm__secret", ["customer": "c3"]) == [], "no grant says so")
+        try fixture.publish([] as [(Bundle, Int64)])
+        #expect(
+            recorded("crm__find", ["customer": "c4"]) == [#"/customer "c4""#] && fixture.log.last?.reason == .halted
+        )
+    }
+
     @Test("A refusal for a halt is written down with the entry, and with the run's bundle where the run had begun")
     func haltedLine() throws {
         let fixture = try GateFixture()

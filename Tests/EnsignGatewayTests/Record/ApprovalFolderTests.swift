@@ -4,6 +4,7 @@ import EnsignPolicy
 import EnsignSystem
 import EnsignTestSupport
 import Glibc
+import Synchronization
 import Testing
 
 @testable import EnsignGateway
@@ -17,7 +18,13 @@ struct ApprovalFolderTests {
     init() throws { scratch = try ScratchDirectory() }
 
     private func desk(_ rule: ApprovalRule? = nil) throws -> ApprovalFolder {
-        try ApprovalFolder(StateFolder("\(scratch.path)/state"), wait: 600, log: log, rule: { _ in rule })
+        try ApprovalFolder(
+            StateFolder("\(scratch.path)/state"),
+            wait: 600,
+            log: log,
+            rule: { _ in rule },
+            record: { _ in [JSONPointer("/amount")].compactMap { $0 } }
+        )
     }
 
     private static let ada = SSHPrivateKey(seed: [UInt8](repeating: 3, count: 32))
@@ -176,6 +183,20 @@ struct ApprovalFolderTests {
         try sign(other, desk)
         #expect(try ask(nil) == .granted(id: other, by: ["ada@example.com"]))
         #expect(try isPending(ask(person)))
+    }
+
+    @Test("Each line about a request has what the grant keeps in clear")
+    func recorded() throws {
+        let desk = try desk(adas())
+        var question = try question(["amount": 7, "note": "secret"])
+        question.rule = adas()
+        guard case .pending(let id, _) = try desk.ask(question, now: now) else { return #expect(Bool(false)) }
+        try sign(id, desk)
+        #expect(try desk.ask(question, now: now) == .granted(id: id, by: ["ada@example.com"]))
+        #expect(try desk.consume(id: id, now: now))
+        let lines = log.lines.withLock { $0 }
+        #expect(lines.map(\.note) == ["asked", "agreed", "used"])
+        for line in lines { #expect(line.recorded.map(\.pointer) == ["/amount"] && line.recorded.map(\.value) == [7]) }
     }
 
     @Test("Of two that take one approval at once one gets it")
