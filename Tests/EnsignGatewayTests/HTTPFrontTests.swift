@@ -72,6 +72,23 @@ struct HTTPFrontTests {
         #expect(try unknown.json["error"]?["code"] == -32601)
     }
 
+    @Test(
+        "what needs no answer is of a version that is spoken here, too",
+        arguments: [
+            (nil, 202), ("2025-03-26", 202), ("2025-11-25", 202), ("2026-07-28", 202), ("2024-11-05", 400),
+            ("2027-01-01", 400), ("", 400),
+        ] as [(String?, Int)]
+    )
+    func notifications(version: String?, status: Int) throws {
+        for message in [
+            #"{"jsonrpc":"2.0","method":"notifications/initialized"}"#, #"{"jsonrpc":"2.0","id":1,"result":{}}"#,
+        ] {
+            let reply = try post(message, ["MCP-Protocol-Version": version])
+            #expect(reply.status == status)
+            if status == 400 { #expect(try reply.json["id"] == .null) }
+        }
+    }
+
     @Test("the stateless era says in the head what it says in the message")
     func stateless() throws {
         let list = #"{"jsonrpc":"2.0","id":2,"method":"tools/list","params":{\#(Self.modern)}}"#

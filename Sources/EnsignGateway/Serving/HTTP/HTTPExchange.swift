@@ -134,7 +134,10 @@ final class HTTPExchange {
                 return HTTPAnswer(400, Reply.message(request.id, error))
             }
         case .defect(let id, let error): return HTTPAnswer(400, Reply.message(id, error))
-        case .notification, .answer: break
+        case .notification, .answer:
+            do throws(ProtocolError) { try site.rules.checkVersion(ofNotification: head) } catch {
+                return HTTPAnswer(400, Reply.message(.null, error))
+            }
         }
         var messages = ClientProtocol(version: site.version, canListen: false, agreed: agreed)
         return answer(messages.take(message), message, session)

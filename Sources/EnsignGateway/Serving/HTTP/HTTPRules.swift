@@ -189,6 +189,12 @@ struct HTTPRules: Sendable {
         return said
     }
 
+    /// Whether what needs no answer is of a version that is spoken here. The stateless one is said in the head alone there.
+    func checkVersion(ofNotification head: HTTPHead) throws(ProtocolError) {
+        guard let said = head["mcp-protocol-version"], said != ProtocolVersion.stateless else { return }
+        _ = try handshake(said)
+    }
+
     private func agree(_ name: String, _ said: String?, _ meant: String) throws(ProtocolError) {
         guard let said, said.utf8.elementsEqual(meant.utf8) else {
             throw ProtocolError(
