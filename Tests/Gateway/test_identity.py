@@ -14,7 +14,7 @@ from typing import Any
 
 from clients import Client, Issuer, Serving, reason, words
 from web import Web
-from world import AGENT, DEPLOYMENT, FLEET, Case, World
+from world import AGENT, DEPLOYMENT, FLEET, Case, World, eventually
 
 READER = "support/reader"
 VERSION = "fleet/agents/support/triage/1.0.0"
@@ -131,6 +131,14 @@ class TokenTests(Case):
                 self.assertIsNone(reason(client.call("payments__lookup", {})))
             with self.assertRaises((AssertionError, OSError)):
                 Client(world, under=["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"])
+
+    def test_whoever_starts_stdio_without_a_socket_is_served_and_told_where_no_such_agent_is_live(self) -> None:
+        world = self.world(agents=[{"agent": AGENT, "uid": 4711}])
+        with Client(world) as client:
+            self.assertIsNone(reason(client.call("payments__lookup", {})))
+        with Client(world, agent="support/triag") as client:
+            self.assertEqual(reason(client.call("payments__lookup", {})), "halted")
+            eventually(lambda: "support/triag is not live here; did you mean support/triage?" in "".join(client.errors))
 
     def test_who_asked_is_on_record_by_a_verified_token_only_and_the_token_nowhere(self) -> None:
         world = self.world()

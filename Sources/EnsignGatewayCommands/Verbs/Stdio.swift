@@ -56,9 +56,10 @@ extension Verb {
         try operatorFile.requireSafe(surroundings, invocation.console)
         let speaker = Speaker(invocation.console)
         let gateway = try Gateway(file, version: GatewayApp.version, surroundings: surroundings) { speaker.say($0) }
+        // Whoever may start it may read the file and the state: there is nobody to keep out.
         let peer = Peer(.started, agent: agent, run: run, key: invocation["key"])
         guard let session = gateway.gate.admit(peer) else {
-            throw Failure(message: "the operator's file lets nobody speak for \(agent)", code: .refused)
+            throw Failure(message: "\(agent) cannot be served", code: .refused)
         }
         if let agents = try? gateway.live.ready().agents(), !agents.contains(agent) {
             let nearest = closestMatch(to: agent.description, among: agents.map(\.description))
