@@ -65,8 +65,9 @@ package struct Asker: Sendable, Hashable {
 
 /// Whether people have agreed to one call.
 package enum ApprovalState: Sendable, Hashable {
-    /// Not yet asked, or asked and not answered enough: until when the request is good.
-    case pending(id: String, until: Timestamp)
+    /// Not yet asked, or asked and not answered enough: until when the request is good; and the request of the same call whose
+    /// outcome nobody knows.
+    case pending(id: String, until: Timestamp, mayHaveHappened: String? = nil)
     /// Enough have agreed. Good for one call, which must be taken with ``ApprovalDesk/consume(id:now:)`` before it is sent.
     case granted(id: String, by: [String])
     case denied(id: String, by: String, until: Timestamp)
@@ -88,4 +89,7 @@ package protocol ApprovalDesk: Sendable {
     ///
     /// - Returns: false when somebody took it before.
     func consume(id: String, now: Timestamp) throws(RecordFailure) -> Bool
+
+    /// Takes note that what came of the call is known which took an approval, or that it was not sent.
+    func end(id: String) throws(RecordFailure)
 }

@@ -9,7 +9,8 @@ import Synchronization
 /// ```
 /// approvals/requests/<id>.json       what is asked (ApprovalRequest)
 /// approvals/granted/<id>.<n>.sig     what was answered: ssh-keygen's signature; or .jwt, a token of an issuer
-/// approvals/used/<id>                taken by a call; its presence alone counts
+/// approvals/used/<id>                taken by a call; its presence alone counts. Its second line, `sent` or `ended`: whether anybody
+///                                    knows what came of the call
 /// ```
 ///
 /// Safe from any number of threads and processes: one lock, and files that appear complete.
@@ -69,12 +70,19 @@ package final class ApprovalFolder: ApprovalDesk {
             let prefix = ApprovalRequest.prefix(of: question)
             let names = try self.names().filter { $0.hasPrefix(ApprovalRequest.prefix(of: question.agent)) }
             var last = 0
+            var used: (number: Int, id: String)?
             for name in names.filter({ $0.hasPrefix(prefix) }) {
-                last = max(last, Int(name.dropFirst(prefix.count)) ?? 0)
-                guard let request = try self.request(name), request.isGood(at: now),
-                    // The question's own bytes: what is in the folder is not believed.
-                    request.asked == ApprovalRequest.asked(question), try !self.isUsed(name)
-                else { continue }
+                let number = Int(name.dropFirst(prefix.count)) ?? 0
+                last = max(last, number)
+                // The question's own bytes: what is in the folder is not believed.
+                guard let request = try self.request(name), request.asked == ApprovalRequest.asked(question) else {
+                    continue
+                }
+                guard try !self.isUsed(name) else {
+                    if number >= used?.number ?? 0 { used = (number, name) }
+                    continue
+                }
+                guard request.isGood(at: now) else { continue }
                 return (try self.state(of: request, question, now), nil)
             }
             guard try self.waiting(names, besides: question, now) < Self.mostOpen else {
@@ -85,17 +93,22 @@ package final class ApprovalFolder: ApprovalDesk {
                 id: "\(prefix)\(last + 1)",
                 nonce: Hex.encode(Randomness.bytes(16)),
                 requested: now,
-                until: now.advanced(seconds: self.wait)
+                until: now.advanced(seconds: self.wait),
+                mayHaveHappened: try used.flatMap { (_, id) throws(RecordFailure) in try self.mayHaveHappened(id) }
             )
             guard request.bytes.count <= Self.mostAsked else { return (.tooLong(most: Self.mostAsked), nil) }
             try self.write(request)
-            return (.pending(id: request.id, until: request.until), request)
+            return (Self.pending(request), request)
         }
         if let isNew {
             _ = try log.append(decision(about: isNew, question, "asked", by: []))
             notify(isNew)
         }
         return state
+    }
+
+    private static func pending(_ request: ApprovalRequest) -> ApprovalState {
+        .pending(id: request.id, until: request.until, mayHaveHappened: request.mayHaveHappened)
     }
 
     private func state(of request: ApprovalRequest, _ question: ApprovalQuestion, _ now: Timestamp)
@@ -112,7 +125,7 @@ package final class ApprovalFolder: ApprovalDesk {
             if case .agreed(let signature) = answer { signatures.append(signature) }
         }
         guard question.rule.isFulfilled(by: signatures, at: now) else {
-            return .pending(id: request.id, until: request.until)
+            return Self.pending(request)
         }
         return .granted(id: request.id, by: Set(signatures.map(\.principal)).sorted())
     }
@@ -151,7 +164,7 @@ package final class ApprovalFolder: ApprovalDesk {
     package func consume(id: String, now: Timestamp) throws(RecordFailure) -> Bool {
         guard ApprovalRequest.isID(id), let request = try request(id), request.isGood(at: now) else { return false }
         let file = "\(path)/used/\(id)"
-        let bytes = Array("\(now)\n".utf8)
+        let bytes = Array("\(now)\n\(Self.sent)\n".utf8)
         // Durable before the call is sent: a second call never finds it unused.
         guard try recording({ try Files.create(file, with: bytes, mode: 0o600) }) else { return false }
         var decision = Decision(.approval, agent: request.agent)
@@ -161,6 +174,25 @@ package final class ApprovalFolder: ApprovalDesk {
         decision.note = "used"
         _ = try log.append(decision)
         return true
+    }
+
+    private static let sent = "sent"
+
+    package func end(id: String) throws(RecordFailure) {
+        let file = "\(path)/used/\(id)"
+        guard ApprovalRequest.isID(id), let lines = try usedLines(id), lines.count == 2 else { return }
+        // What is lost with the machine's power is a call of which too much is said, not too little.
+        try recording { try Files.replace(file, with: Array("\(lines[0])\nended\n".utf8), mode: 0o600, durable: false) }
+    }
+
+    /// The request itself where its call was taken, and nobody knows what came of that.
+    private func mayHaveHappened(_ id: String) throws(RecordFailure) -> String? {
+        try usedLines(id)?.last == Self.sent ? id : nil
+    }
+
+    private func usedLines(_ id: String) throws(RecordFailure) -> [String]? {
+        try recording { try Files.readOwn("\(path)/used/\(id)", limit: 256) }
+            .map { String(decoding: $0, as: UTF8.self).split(separator: "\n").map(String.init) }
     }
 
     // MARK: For approvers

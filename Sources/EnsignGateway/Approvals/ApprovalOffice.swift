@@ -109,6 +109,7 @@ package struct ApprovalOffice: Sendable {
         for name in ["environment", "version", "bundle", "run", "for", "alsoFor"] {
             members[name] = request.asked[name]
         }
+        members["mayHaveHappened"] = request.mayHaveHappened.map(JSONValue.string)
         if let rule {
             members["mayAgree"] = .array(rule.everyone.union(rule.people.keys).sorted().map(JSONValue.string))
         }

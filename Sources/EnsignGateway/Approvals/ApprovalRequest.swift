@@ -5,7 +5,7 @@ package import EnsignModel
 
 /// What somebody is asked to agree to, as a file: complete, and readable before it is signed.
 ///
-/// Its bytes follow from what is asked and from four values of its own (id, nonce, when, until when). A signature is checked over
+/// Its bytes follow from what is asked and from values of its own (id, nonce, when, until when, what may have happened). A signature is checked over
 /// bytes that are made here and now from the call, never over what a folder holds.
 package struct ApprovalRequest: Sendable, Hashable {
     package var id: String
@@ -14,6 +14,8 @@ package struct ApprovalRequest: Sendable, Hashable {
     package var requested: Timestamp
     /// The last moment at which it may be agreed to and used.
     package var until: Timestamp
+    /// The request of the same call that people agreed to before, where nobody knows what came of it.
+    package var mayHaveHappened: String?
     /// Everything that is asked.
     package var asked: JSONObject
 
@@ -24,11 +26,19 @@ package struct ApprovalRequest: Sendable, Hashable {
     /// In seconds.
     private static let leeway: Int64 = 300
 
-    init(_ question: ApprovalQuestion, id: String, nonce: String, requested: Timestamp, until: Timestamp) {
+    init(
+        _ question: ApprovalQuestion,
+        id: String,
+        nonce: String,
+        requested: Timestamp,
+        until: Timestamp,
+        mayHaveHappened: String? = nil
+    ) {
         self.id = id
         self.nonce = nonce
         self.requested = requested
         self.until = until
+        self.mayHaveHappened = mayHaveHappened
         asked = Self.asked(question)
     }
 
@@ -39,7 +49,8 @@ package struct ApprovalRequest: Sendable, Hashable {
             let requested = json["requested"]?.string.flatMap({ Timestamp($0) }),
             let until = json["until"]?.string.flatMap({ Timestamp($0) }), var asked = json.object
         else { return nil }
-        for name in ["v", "kind", "id", "nonce", "requested", "until"] { asked[name] = nil }
+        mayHaveHappened = asked["mayHaveHappened"]?.string
+        for name in ["v", "kind", "id", "nonce", "requested", "until", "mayHaveHappened"] { asked[name] = nil }
         self.id = id
         self.nonce = nonce
         self.requested = requested
@@ -104,6 +115,7 @@ package struct ApprovalRequest: Sendable, Hashable {
         members["nonce"] = .string(nonce)
         members["requested"] = .string(requested.description)
         members["until"] = .string(until.description)
+        members["mayHaveHappened"] = mayHaveHappened.map(JSONValue.string)
         return .object(members)
     }
 

@@ -54,9 +54,10 @@ extension Gate {
         }
         switch state {
         case .granted(let id, let by): return (id, by)
-        case .pending(let id, let until):
+        case .pending(let id, let until, let earlier):
             note { try $0.asked(context.counting, until: until.seconds) }
-            throw RefusalWords.pending(id, context.operation, until: until, run: context.run.source)
+            let source = context.run.source
+            throw RefusalWords.pending(id, context.operation, until: until, run: source, mayHaveHappened: earlier)
         case .denied(let id, _, _):
             note { try $0.settled(context.counting) }
             throw RefusalWords.denied(id, context.operation)
@@ -114,5 +115,13 @@ extension Gate {
         // Another call took it first: what holds now is told, which most often is that people are asked again.
         if ruling.approval != .none { _ = try granted(ruling, context) }
         throw RefusalWords.changed(context.operation)
+    }
+
+    /// Says that it is known what came of the call that took an approval: whoever is asked for it again need not look.
+    func end(_ approval: (id: String, by: [String])?) {
+        guard let approval else { return }
+        do throws(RecordFailure) { try parts.approvals.end(id: approval.id) } catch {
+            parts.say("what came of an approval cannot be written: \(error.message)")
+        }
     }
 }

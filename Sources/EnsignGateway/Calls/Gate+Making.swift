@@ -128,8 +128,26 @@ extension Gate {
             station.passed()
             throw error
         }
+        let made: Made
+        do throws(Refusal) { made = try send(cleared, flight, end, &context) } catch {
+            // Nothing was sent.
+            self.end(approval)
+            throw error
+        }
+        if made.landed.outcome?.isKnown ?? true { self.end(approval) }
+        return made
+    }
+
+    /// Sends what may be sent, once it is on record.
+    private func send(
+        _ cleared: Cleared,
+        _ flight: FlightFolder.Flight?,
+        _ end: Cancellation,
+        _ context: inout CallContext
+    ) throws(Refusal) -> Made {
+        let (ruling, station) = (cleared.ruling, cleared.station)
         try takeNote(of: flight, station, context)
-        let intent = try announce(ruling, approval, station, context)
+        let intent = try announce(ruling, cleared.approval, station, context)
         let repeatable = ruling.isRepeatable
         let call = UpstreamCall(
             tool: ruling.serverTool,

@@ -162,8 +162,17 @@ enum RefusalWords {
         return refusal
     }
 
-    /// - Parameter run: An approval is good in the run in which it was asked for.
-    static func pending(_ id: String, _ name: String, until: Timestamp, run: RunName.Source) -> Refusal {
+    /// - Parameters:
+    ///   - run: An approval is good in the run in which it was asked for.
+    ///   - earlier: The approval of the same call before, of which nobody knows what came.
+    static func pending(
+        _ id: String,
+        _ name: String,
+        until: Timestamp,
+        run: RunName.Source,
+        mayHaveHappened earlier: String?
+    ) -> Refusal {
+        let warning = earlier.map { " The same call, by approval \($0), may have happened before: look first." } ?? ""
         // Some clients begin a trace for each call: none of them ever finds what was agreed to.
         let again =
             run != .trace
@@ -174,8 +183,8 @@ enum RefusalWords {
         return Refusal(
             .approvalPending,
             """
-            Waiting for a person: approval \(id) for \(name), until \(until). Nothing was done. Go on with other work, or end \
-            and say that you wait. \(again)
+            Waiting for a person: approval \(id) for \(name), until \(until). Nothing was done.\(warning) Go on with other \
+            work, or end and say that you wait. \(again)
             """
         )
     }

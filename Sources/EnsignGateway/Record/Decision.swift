@@ -27,6 +27,9 @@ package struct Decision: Sendable {
         case toolError = "tool-error"
         case timeout
         case unknown
+
+        /// Whether anybody knows whether the call was made.
+        var isKnown: Bool { self == .ok || self == .toolError }
     }
 
     package struct Asked: Sendable, Hashable {

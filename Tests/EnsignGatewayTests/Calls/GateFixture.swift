@@ -249,6 +249,7 @@ final class MemoryDesk: ApprovalDesk, Sendable {
         var agreed: Set<String>?
         var questions: [ApprovalQuestion] = []
         var used: Set<String> = []
+        var ended: Set<String> = []
         /// What is answered once an approval was taken by somebody else.
         var answerToTheLate: ApprovalState?
     }
@@ -264,6 +265,8 @@ final class MemoryDesk: ApprovalDesk, Sendable {
             return contents.answer ?? .pending(id: "a1", until: now.advanced(seconds: 600))
         }
     }
+
+    func end(id: String) throws(RecordFailure) { contents.withLock { _ = $0.ended.insert(id) } }
 
     func consume(id: String, now: Timestamp) throws(RecordFailure) -> Bool {
         contents.withLock { contents in

@@ -309,6 +309,28 @@ struct MakingTests {
         #expect(fixture.call("crm__update").reason == "approval-denied")
     }
 
+    @Test(
+        "An approval is over when it is known what came of its call",
+        arguments: [
+            (UpstreamOutcome.result(MemoryServer.fine), true), (.result(["content": [], "isError": true]), true),
+            (.notSent(UpstreamFailure(.ended, "gone")), true), (.unknown(UpstreamFailure(.ended, "gone")), false),
+            (.unknown(UpstreamFailure(.timedOut, "slow")), false),
+        ]
+    )
+    func approvalEnds(_ came: UpstreamOutcome, _ isKnown: Bool) throws {
+        let fixture = try GateFixture()
+        try fixture.publish(open { $0.tools[0].operations["update"]?.approval = .manager })
+        try fixture.publishPolicy()
+        fixture.desk.contents.withLock { $0.answer = .granted(id: "a1", by: ["ada@example.com"]) }
+        fixture.server.answer(came)
+        _ = fixture.call("crm__update")
+        #expect(fixture.desk.contents.withLock { $0.ended } == (isKnown ? ["a1"] : []))
+        let until = Timestamp(seconds: 0)
+        fixture.desk.contents.withLock { $0.answer = .pending(id: "a2", until: until, mayHaveHappened: "a1") }
+        let text = fixture.call("crm__update", ["amount": 2]).text
+        #expect(text.contains("by approval a1, may have happened before"))
+    }
+
     @Test("Who comes too late to an approval is told what holds: people are asked again")
     func late() throws {
         let fixture = try GateFixture()

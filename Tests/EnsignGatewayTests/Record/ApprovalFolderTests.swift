@@ -83,7 +83,7 @@ struct ApprovalFolderTests {
         var asked: [String] = []
         for second in Int64(0)..<6 {
             let state = try desk.ask(question(["amount": .integer(second)]), now: now.advanced(seconds: second))
-            if case .pending(let id, _) = state { asked.append(id) }
+            if case .pending(let id, _, _) = state { asked.append(id) }
         }
         #expect(asked != asked.sorted())
         #expect(try desk.open(now: now.advanced(seconds: 6)).map(\.id) == asked)
@@ -96,8 +96,8 @@ struct ApprovalFolderTests {
         for amount in Int64(0)..<8 {
             #expect(try isPending(desk.ask(question(["amount": .integer(amount)]), now: later)))
         }
-        guard case .pending(let old, _) = try desk.ask(question(["amount": 0]), now: later),
-            case .pending(let new, _) = try desk.ask(question(["amount": 0]), now: now)
+        guard case .pending(let old, _, _) = try desk.ask(question(["amount": 0]), now: later),
+            case .pending(let new, _, _) = try desk.ask(question(["amount": 0]), now: now)
         else {
             Issue.record("it is not asked")
             return
@@ -128,7 +128,7 @@ struct ApprovalFolderTests {
     func deniedPlace() throws {
         let desk = try desk(adas())
         for amount in Int64(0)..<8 {
-            guard case .pending(let id, _) = try desk.ask(question(["amount": .integer(amount)]), now: now) else {
+            guard case .pending(let id, _, _) = try desk.ask(question(["amount": .integer(amount)]), now: now) else {
                 return #expect(Bool(false), "it is not asked")
             }
             if amount < 7 { try sign(id, desk, denies: true) }
@@ -174,11 +174,13 @@ struct ApprovalFolderTests {
             return try desk.ask(question, now: now)
         }
         let person = Asker(issuer: "https://idp.example.com", subject: "u1", email: "ADA@example.com")
-        guard case .pending(let id, _) = try ask(person) else { return #expect(Bool(false)) }
+        guard case .pending(let id, _, _) = try ask(person) else { return #expect(Bool(false)) }
         #expect(try desk.request(id)?.askers == [person])
         try sign(id, desk)
         #expect(try isPending(ask(person)))
-        guard case .pending(let other, _) = try ask(nil) else { return #expect(Bool(false), "their own word counts") }
+        guard case .pending(let other, _, _) = try ask(nil) else {
+            return #expect(Bool(false), "their own word counts")
+        }
         #expect(try other != id && desk.request(other)?.askers == [])
         try sign(other, desk)
         #expect(try ask(nil) == .granted(id: other, by: ["ada@example.com"]))
@@ -190,7 +192,7 @@ struct ApprovalFolderTests {
         let desk = try desk(adas())
         var question = try question(["amount": 7, "note": "secret"])
         question.rule = adas()
-        guard case .pending(let id, _) = try desk.ask(question, now: now) else { return #expect(Bool(false)) }
+        guard case .pending(let id, _, _) = try desk.ask(question, now: now) else { return #expect(Bool(false)) }
         try sign(id, desk)
         #expect(try desk.ask(question, now: now) == .granted(id: id, by: ["ada@example.com"]))
         #expect(try desk.consume(id: id, now: now))
@@ -199,10 +201,35 @@ struct ApprovalFolderTests {
         for line in lines { #expect(line.recorded.map(\.pointer) == ["/amount"] && line.recorded.map(\.value) == [7]) }
     }
 
+    @Test("Whoever is asked again for a call of which nobody knows what came reads so; not where that is known")
+    func mayHaveHappened() throws {
+        let desk = try desk()
+        func ask() throws -> (id: String, earlier: String?) {
+            guard case .pending(let id, _, let earlier) = try desk.ask(question(["amount": 1]), now: now) else {
+                throw RecordFailure("nobody is asked")
+            }
+            #expect(try desk.request(id)?.mayHaveHappened == earlier)
+            return (id, earlier)
+        }
+        let first = try ask()
+        #expect(try first.earlier == nil && desk.consume(id: first.id, now: now))
+        let second = try ask()
+        #expect(try second.earlier == first.id && ask() == second, "the same request as before")
+        #expect(try desk.consume(id: second.id, now: now))
+        try desk.end(id: second.id)
+        let third = try ask()
+        #expect(third.earlier == nil, "who agreed again knew of it")
+        #expect(try isPending(desk.ask(question(["amount": 2]), now: now)))
+        // As gateways before this one wrote it.
+        _ = try desk.consume(id: third.id, now: now)
+        try Files.replace("\(scratch.path)/state/approvals/used/\(third.id)", with: Array("\(now)\n".utf8))
+        #expect(try ask().earlier == nil)
+    }
+
     @Test("Of two that take one approval at once one gets it")
     func race() throws {
         let desk = try desk()
-        guard case .pending(let id, _) = try desk.ask(question(["amount": 1]), now: now) else { return }
+        guard case .pending(let id, _, _) = try desk.ask(question(["amount": 1]), now: now) else { return }
         let won = Condition(0)
         let threads = try (0..<8).map { _ in
             try Thread { if (try? desk.consume(id: id, now: now)) == true { won.update { $0 += 1 } } }
