@@ -303,6 +303,25 @@ class ApprovalTests(Case):
             self.assertEqual(reason(client.call("payments__refund", arguments)), "approval-denied")
         self.assertEqual(len(list((world.state / "approvals/granted").iterdir())), 2)
 
+    def test_what_people_decide_is_on_record_when_they_hand_it_in_and_once(self) -> None:
+        world = self.world(approval="dual")
+        ada, bo = world.trust("ada@example.com"), world.trust("bo@example.com")
+        with self.client(world, "--run", "r1") as client:
+            id, _ = self.request(client, {"payment": "p", "amount": 50})
+        world.gateway("approvals", "approve", id, "--key", str(ada))
+        world.gateway("approvals", "deny", id, "--key", str(bo))
+
+        def lines() -> list[tuple[str, list[str]]]:
+            return [(line["note"], line["approval"]["by"]) for line in world.decisions() if line["kind"] == "approval"]
+
+        wanted: list[tuple[str, list[str]]] = [("asked", []), ("agreed", ["ada@example.com"]), ("denied", ["bo@example.com"])]
+        self.assertEqual(lines(), wanted)
+        for _ in range(2):
+            with self.client(world, "--run", "r1") as client:
+                self.assertEqual(reason(client.call("payments__refund", {"payment": "p", "amount": 50})), "approval-denied")
+        self.assertEqual(lines(), wanted)
+        world.gateway("verify")
+
     def test_what_is_denied_takes_no_place_and_is_listed_as_denied(self) -> None:
         world = self.world(approval="manager")
         ada = world.trust("ada@example.com")

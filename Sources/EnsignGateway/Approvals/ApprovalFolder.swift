@@ -2,7 +2,6 @@ import EnsignCrypto
 package import EnsignModel
 package import EnsignPolicy
 import EnsignSystem
-import Synchronization
 
 /// Requests to people and their answers, as files of the state folder.
 ///
@@ -11,6 +10,7 @@ import Synchronization
 /// approvals/granted/<id>.<n>.sig     what was answered: ssh-keygen's signature; or .jwt, a token of an issuer
 /// approvals/used/<id>                taken by a call; its presence alone counts. Its second line, `sent` or `ended`: whether anybody
 ///                                    knows what came of the call
+/// approvals/said/<id>.<answer>       its line is in the log
 /// ```
 ///
 /// Safe from any number of threads and processes: one lock, and files that appear complete.
@@ -34,8 +34,6 @@ package final class ApprovalFolder: ApprovalDesk {
     private let notify: @Sendable (ApprovalRequest) -> Void
     private let rule: @Sendable (ApprovalRequest) -> ApprovalRule?
     private let record: @Sendable (ApprovalRequest) -> [JSONPointer]
-    /// Answers that were written down, by request: each is said once by one process.
-    private let said = Mutex<[String: Set<String>]>([:])
 
     /// - Parameters:
     ///   - wait: How long a request is good, in seconds.
@@ -53,7 +51,7 @@ package final class ApprovalFolder: ApprovalDesk {
         notify: @escaping @Sendable (ApprovalRequest) -> Void = { _ in }
     ) throws(RecordFailure) {
         path = try state.folder("approvals")
-        for name in ["requests", "granted", "used"] { _ = try state.folder("approvals/\(name)") }
+        for name in ["requests", "granted", "used", "said"] { _ = try state.folder("approvals/\(name)") }
         self.wait = wait
         self.issuers = issuers ?? { [] }
         trustsIssuers = issuers != nil
@@ -101,7 +99,7 @@ package final class ApprovalFolder: ApprovalDesk {
             return (Self.pending(request), request)
         }
         if let isNew {
-            _ = try log.append(decision(about: isNew, question, "asked", by: []))
+            _ = try log.append(decision(about: isNew, "asked", by: [], run: question.run))
             notify(isNew)
         }
         return state
@@ -116,12 +114,12 @@ package final class ApprovalFolder: ApprovalDesk {
     {
         let answers = try answers(to: request, question.rule, now)
         if let denial = answers.first(where: \.isDenial) {
-            try say(denial, about: request, question)
+            try say(denial, about: request, run: question.run)
             return .denied(id: request.id, by: denial.principal, until: request.until)
         }
         var signatures: [ApprovalRule.Signature] = []
         for answer in answers {
-            try say(answer, about: request, question)
+            try say(answer, about: request, run: question.run)
             if case .agreed(let signature) = answer { signatures.append(signature) }
         }
         guard question.rule.isFulfilled(by: signatures, at: now) else {
@@ -167,12 +165,7 @@ package final class ApprovalFolder: ApprovalDesk {
         let bytes = Array("\(now)\n\(Self.sent)\n".utf8)
         // Durable before the call is sent: a second call never finds it unused.
         guard try recording({ try Files.create(file, with: bytes, mode: 0o600) }) else { return false }
-        var decision = Decision(.approval, agent: request.agent)
-        decision.operation = request.operation
-        decision.recorded = request.asked["arguments"].map(record(request).recorded(of:)) ?? []
-        decision.approval = (id, [])
-        decision.note = "used"
-        _ = try log.append(decision)
+        _ = try log.append(decision(about: request, "used", by: []))
         return true
     }
 
@@ -220,9 +213,16 @@ package final class ApprovalFolder: ApprovalDesk {
 
     /// Puts an answer beside its request. Whether it counts is decided when the call comes, by what is live then.
     ///
+    /// - Parameter saying: What it says by what is live now, which is written down first; nil for nobody knows.
     /// - Returns: The name of its file; the same one for the same answer.
-    package func submit(_ answer: [UInt8], isToken: Bool, to id: String) throws(RecordFailure) -> String {
+    package func submit(
+        _ answer: [UInt8],
+        isToken: Bool,
+        to id: String,
+        saying: ApprovalAnswer? = nil
+    ) throws(RecordFailure) -> String {
         try locked { () throws(RecordFailure) in
+            if let saying, let request = try self.request(id) { try self.say(saying, about: request) }
             let folder = "\(self.path)/granted"
             let suffix = isToken ? "jwt" : "sig"
             for number in 1...Self.mostAnswers {
@@ -245,6 +245,9 @@ package final class ApprovalFolder: ApprovalDesk {
                 }
                 let answers = try self.answerFiles(name)
                 try recording {
+                    for said in try Files.list("\(self.path)/said") ?? [] where said.hasPrefix("\(name).") {
+                        try Files.remove("\(self.path)/said/\(said)")
+                    }
                     for answer in answers {
                         try Files.remove("\(self.path)/granted/\(answer)")
                     }
@@ -317,30 +320,36 @@ package final class ApprovalFolder: ApprovalDesk {
 
     // MARK: Saying
 
-    /// Writes an answer that counts into the log, once.
-    private func say(_ answer: ApprovalAnswer, about request: ApprovalRequest, _ question: ApprovalQuestion)
+    /// Writes an answer that counts into the log, once: whichever process reads it first. Only under the lock.
+    ///
+    /// - Parameter run: As whoever makes the call says it; nil where nobody makes it now.
+    private func say(_ answer: ApprovalAnswer, about request: ApprovalRequest, run: RunName? = nil)
         throws(RecordFailure)
     {
-        let key = "\(answer.isDenial ? "denied" : "agreed") \(answer.principal)"
-        let isNew = said.withLock { $0[request.id, default: []].insert(key).inserted }
-        guard isNew else { return }
         let note = answer.isDenial ? "denied" : "agreed"
-        _ = try log.append(decision(about: request, question, note, by: [answer.principal]))
+        let name = "\(request.id).\(note)-\(SHA256.hex(of: Array(answer.principal.utf8)).prefix(16))"
+        let file = "\(path)/said/\(name)"
+        guard try recording({ try Files.status(file) }) == nil else { return }
+        _ = try log.append(decision(about: request, note, by: [answer.principal], run: run))
+        // Twice, where a process dies in between, is better than never.
+        _ = try recording { try Files.create(file, with: [], mode: 0o600) }
     }
 
     private func decision(
         about request: ApprovalRequest,
-        _ question: ApprovalQuestion,
         _ note: String,
-        by: [String]
+        by: [String],
+        run: RunName? = nil
     ) -> Decision {
-        var decision = Decision(.approval, agent: question.agent)
-        decision.version = question.version
-        decision.bundle = question.bundle
-        decision.operation = question.operation
-        decision.arguments = question.arguments
-        decision.run = question.run
-        decision.recorded = record(request).recorded(of: question.arguments)
+        let arguments = request.asked["arguments"]
+        var decision = Decision(.approval, agent: request.agent)
+        decision.version = request.asked["version"]?.string.flatMap { AgentVersion($0) }
+        decision.bundle = request.asked["bundle"]?.string.flatMap { Digest($0) }
+        decision.operation = request.operation
+        decision.arguments = arguments
+        decision.run = run
+        decision.bareRun = request.asked["run"]?.string
+        decision.recorded = arguments.map(record(request).recorded(of:)) ?? []
         decision.approval = (request.id, by)
         decision.note = note
         return decision

@@ -144,7 +144,7 @@ package struct ApprovalOffice: Sendable {
             guard !given.contains(read) else {
                 return ["v": 1, "id": .string(id), "file": .null, "answer": read.json]
             }
-            let name = try gateway.approvals.submit(answer, isToken: isToken, to: id)
+            let name = try gateway.approvals.submit(answer, isToken: isToken, to: id, saying: read)
             return ["v": 1, "id": .string(id), "file": .string(name), "answer": read.json]
         }
     }

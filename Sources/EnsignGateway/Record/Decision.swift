@@ -59,6 +59,8 @@ package struct Decision: Sendable {
     /// The entry of the ledger that the route was published by.
     package var entry: Int64?
     package var run: RunName?
+    /// The run's name where nobody remembers who gave it.
+    package var bareRun: String?
     package var key: String?
     package var asked: Asked?
     /// `TOOL.OPERATION`.

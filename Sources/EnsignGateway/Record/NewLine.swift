@@ -85,7 +85,7 @@ struct NewLine: Sendable {
         members.add("prev", place.previous.map { .string($0.description) } ?? .null)
         members.add("reason", decision.reason?.rawValue)
         members.add("record", hidden.record)
-        members.add("run", decision.run?.name, atMost: 256)
+        members.add("run", decision.run?.name ?? decision.bareRun, atMost: 256)
         members.add("runFrom", decision.run?.source.rawValue)
         members.add("seq", .integer(place.sequence))
         members.add("time", place.time)

@@ -39,11 +39,13 @@ struct ApprovalFolderTests {
     }
 
     /// Hands in what Ada has signed.
-    private func sign(_ id: String, _ desk: ApprovalFolder, denies: Bool = false) throws {
+    private func sign(_ id: String, _ desk: ApprovalFolder, denies: Bool = false, isSaid: Bool = false) throws {
         let request = try #require(try desk.request(id))
         let namespace = denies ? GatewayPolicy.denialNamespace : GatewayPolicy.namespace
         let signature = SSHSignature.sign(request.bytes, key: Self.ada, namespace: namespace)
-        _ = try desk.submit(Array(signature.utf8), isToken: false, to: id)
+        let person = ApprovalRule.Signature(principal: "ada@example.com", key: Self.ada.publicKey.line)
+        let answer: ApprovalAnswer = denies ? .denied(person) : .agreed(person)
+        _ = try desk.submit(Array(signature.utf8), isToken: false, to: id, saying: isSaid ? answer : nil)
     }
 
     private func question(_ arguments: JSONValue) throws -> ApprovalQuestion {
@@ -185,6 +187,26 @@ struct ApprovalFolderTests {
         try sign(other, desk)
         #expect(try ask(nil) == .granted(id: other, by: ["ada@example.com"]))
         #expect(try isPending(ask(person)))
+    }
+
+    @Test("What is handed in is written down then, once, whoever reads it later", arguments: [true, false])
+    func said(_ denies: Bool) throws {
+        let desk = try desk(adas())
+        var question = try question(["amount": 7])
+        question.rule = adas()
+        guard case .pending(let id, _, _) = try desk.ask(question, now: now) else { return #expect(Bool(false)) }
+        for _ in 0..<2 { try sign(id, desk, denies: denies, isSaid: true) }
+        let word = denies ? "denied" : "agreed"
+        #expect(log.lines.withLock { $0.map(\.note) } == ["asked", word])
+        let line = try #require(log.last)
+        #expect(line.approval?.id == id && line.approval?.by == ["ada@example.com"] && line.agent == question.agent)
+        #expect(line.version == question.version && line.bundle == question.bundle && line.bareRun == "r")
+        #expect(line.operation == "crm.update" && line.arguments == ["amount": 7] && line.run == nil)
+        // The next call by this process, and one by another.
+        for desk in [desk, try self.desk(adas())] { _ = try desk.ask(question, now: now) }
+        #expect(log.kinds.count == 2)
+        try desk.tidy(now: now.advanced(seconds: 8 * 86_400))
+        #expect(try Files.list("\(scratch.path)/state/approvals/said") == [])
     }
 
     @Test("Each line about a request has what the grant keeps in clear")
