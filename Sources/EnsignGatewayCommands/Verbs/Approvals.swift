@@ -106,7 +106,8 @@ extension Verb {
             deadline: .seconds(300)
         ).run()
         guard outcome.status == 0 else {
-            throw Failure(message: "ssh-keygen did not sign: \(outcome.errorText.onOneLine(utf8: 500))")
+            let why = outcome.errorText.split(whereSeparator: \.isNewline).joined(separator: "; ")
+            throw Failure(message: "ssh-keygen did not sign: \(why.onOneLine(utf8: 500))")
         }
         return AnswerFile(id: id, text: outcome.outputText, isToken: false)
     }

@@ -107,7 +107,11 @@ private struct Choice {
     init(_ invocation: Invocation) throws {
         agent = invocation.argument(0)
         if let agent, AgentID(agent) == nil {
-            throw UsageError(message: "'\(agent)' is not the name of an agent: <team>/<agent>", verb: "log")
+            throw UsageError(
+                message: "'\(agent)' is not the name of an agent: <team>/<agent>",
+                hint: ["verify", "replay"].contains(agent) ? "did you mean 'ensign-gateway \(agent)'?" : nil,
+                verb: "log"
+            )
         }
         run = invocation["run"]
         number = invocation["seq"].flatMap { Int64($0) }
