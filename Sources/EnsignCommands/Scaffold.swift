@@ -110,7 +110,7 @@ struct Scaffold {
         else { return nil }
         // Manifests can be started before there is a repository.
         let objection = try (try? invocation.site()).flatMap { site in
-            try PromotionSource(site, source).objection(to: named, of: agent)
+            try PromotionSource(site, source).objection(to: named, nil, of: agent)
         }
         let version = objection == nil ? named : objection?.stable
         guard let version, versions.contains(version), version != .next || environment.mutableVersions else {

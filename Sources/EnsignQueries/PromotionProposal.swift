@@ -166,17 +166,19 @@ private struct Finder {
             )
         }
         guard let source = environment.promotesFrom?.value,
-            let objection = try PromotionSource(site, source).objection(to: wanted, of: agent)
+            let objection = try PromotionSource(site, source).objection(to: wanted, identity(agent, wanted), of: agent)
         else { return nil }
-        // A version that is named need not be the one that its source asks for, but what failed or is under way there
-        // counts.
-        guard request.version == nil || objection.isTried else { return nil }
         return PromotionProposal.LeftOut(
             agent: agent,
             reason: objection.reason,
             hint: "to promote it all the same: --force"
                 + (objection.stable.map { "; what runs there: --version \($0)" } ?? "")
         )
+    }
+
+    /// What a version is recognised by, in any environment; nil when it cannot be compiled.
+    private func identity(_ agent: AgentID, _ version: AgentVersion) throws -> VersionIdentity? {
+        try fleet.agent(agent, version).flatMap { try Compiler.compileAlone($0, fleet: fleet) }?.identity
     }
 
     /// The version to promote: one that the fleet has and the environment may deploy.
@@ -210,7 +212,7 @@ private struct Finder {
             throw PromotionProposal.LeftOut(
                 agent: agent,
                 reason: "'\(source)' does not deploy '\(agent)'",
-                hint: "name a version: --version X.Y.Z"
+                hint: "name a version: --version X.Y.Z; one that never ran there takes --force, too"
             )
         }
         return found

@@ -2,15 +2,17 @@ package import EnsignHost
 import EnsignLedger
 package import EnsignModel
 
-/// Whether an environment really runs the version that its manifests name: what `promote` asks before it takes it further.
+/// Whether an environment has proven a version: what `promote` asks before it takes it further, whoever names the version.
 package struct PromotionSource {
     private let environment: String
+    private let ledger: Ledger
     /// Nil where the ledger is not here: then the manifests are all that is known.
-    private let live: LiveFleet?
+    private let tip: RecordedEntry?
 
     package init(_ site: Site, _ environment: String) throws {
         self.environment = environment
-        live = try site.ledger(environment).checkedTip().map { LiveFleet(site, environment, at: $0) }
+        ledger = site.ledger(environment)
+        tip = try ledger.checkedTip()
     }
 
     /// Why a version is not one to take further.
@@ -19,36 +21,103 @@ package struct PromotionSource {
         package var reason: String
         /// The version that sessions have instead; nil for none.
         package var stable: AgentVersion?
-        /// Whether it failed there, or is being tried.
-        package var isTried: Bool
     }
 
-    /// - Returns: nil when all its sessions have the version, and where that is not known.
-    package func objection(to version: AgentVersion, of agent: AgentID) throws -> Objection? {
-        guard let live else { return nil }
-        guard let state = try live.agent(agent)?.state else {
-            return Objection(reason: "'\(environment)' does not run it yet", isTried: false)
+    /// - Parameter identity: What the version is recognised by. Nil where that is not known: then only what runs there now
+    ///   counts, by its name.
+    /// - Returns: nil when the version is proven, and where the ledger is not here.
+    package func objection(
+        to version: AgentVersion,
+        _ identity: VersionIdentity?,
+        of agent: AgentID
+    ) throws -> Objection? {
+        guard let tip else { return nil }
+        let recorded = RecordedTree(repository: ledger.repository, tip: tip)
+        let state = try recorded.agent(agent)?.state
+        let stable = try state?.stable.flatMap { try recorded.bundle($0.digest) }
+        return try PromotionCandidate(version: version, identity: identity).objection(
+            in: environment,
+            state,
+            stable: stable
+        ) {
+            // Any time at all is enough here; how long is the business of `soak`.
+            try identity.map {
+                try ledger.stableRecord(of: agent, $0, from: tip, enough: 0, now: tip.entry.time)
+            }
         }
-        let stable = state.stable?.version
-        let runs = stable.map { "'\(environment)' runs \($0)" } ?? "'\(environment)' runs none"
-        if let quarantine = state.quarantine.last(where: { $0.version == version }), stable != version {
-            return Objection(
-                reason: "\(runs): \(version) is quarantined there (\(quarantine.reason))",
-                stable: stable,
-                isTried: true
-            )
+    }
+}
+
+/// A version that somebody wants to take from one environment to the next.
+package struct PromotionCandidate: Sendable, Hashable {
+    package var version: AgentVersion
+    /// Nil where it is not known.
+    package var identity: VersionIdentity?
+
+    package init(version: AgentVersion, identity: VersionIdentity?) {
+        (self.version, self.identity) = (version, identity)
+    }
+
+    /// Decides by what the ledger of the environment says. Pure, but for what the record costs to read: it is asked for
+    /// only where it decides.
+    ///
+    /// - Parameters:
+    ///   - state: The agent's there; nil where it is not live.
+    ///   - stable: The bundle of its stable version; nil where there is none, or it is no longer kept.
+    ///   - record: When the version was stable there; nil where its identity is not known.
+    package func objection(
+        in environment: String,
+        _ state: AgentState?,
+        stable: Bundle?,
+        record: () throws -> StableRecord?
+    ) rethrows -> PromotionSource.Objection? {
+        let runs = state?.stable.map { "'\(environment)' runs \($0.version)" } ?? "'\(environment)' runs none"
+        let present = state?.stable?.version
+        if let state {
+            let isStable = isStable(state, stable)
+            if let quarantine = quarantine(state, isStable: isStable) {
+                let reason = "\(runs): \(version) is quarantined there (\(quarantine.reason))"
+                return PromotionSource.Objection(reason: reason, stable: present)
+            }
+            if state.isHalted, isStable || wasStopped(state) {
+                let what = isStable ? "\(version)" : "the agent with \(version) in its canary"
+                return PromotionSource.Objection(reason: "'\(environment)' has halted \(what)", stable: nil)
+            }
+            if isStable { return nil }
+            if let trial = state.trial, isNamed(trial.side.version, trial.artifact) {
+                let how = state.canary.map { "in a canary there, at \($0.progress.weight) %" } ?? "queued there"
+                return PromotionSource.Objection(reason: "\(runs): \(version) is \(how)", stable: present)
+            }
         }
-        if stable == version, state.isHalted {
-            return Objection(reason: "'\(environment)' has halted \(version)", stable: nil, isTried: true)
+        let record = try record()
+        if let record, !record.periods.isEmpty { return nil }
+        let why = record?.flaw.map { "; \(version): '\(environment)' \($0)" } ?? ", not yet \(version)"
+        let isUnknown = state == nil && record?.flaw == nil
+        return PromotionSource.Objection(
+            reason: isUnknown ? "'\(environment)' does not run it yet" : runs + why,
+            stable: present
+        )
+    }
+
+    private func isStable(_ state: AgentState, _ stable: Bundle?) -> Bool {
+        guard let identity, let stable else { return state.stable?.version == version }
+        return identity.isArtifact(of: stable)
+    }
+
+    private func isNamed(_ other: AgentVersion, _ artifact: Digest) -> Bool {
+        other == version || identity?.isNamed(by: artifact) == true
+    }
+
+    private func quarantine(_ state: AgentState, isStable: Bool) -> Quarantine? {
+        state.quarantine.last { quarantine in
+            if case .artifact(let marked) = quarantine.mark, identity?.isNamed(by: marked) == true { return true }
+            return quarantine.version == version && !isStable
         }
-        guard stable != version else { return nil }
-        if let canary = state.canary, canary.candidate.side.version == version {
-            return Objection(
-                reason: "\(runs): \(version) is in a canary there, at \(canary.progress.weight) %",
-                stable: stable,
-                isTried: true
-            )
-        }
-        return Objection(reason: "\(runs), not yet \(version)", stable: stable, isTried: false)
+    }
+
+    /// Whether it was tried when the agent was halted.
+    private func wasStopped(_ state: AgentState) -> Bool {
+        let stopped = (state.halt?.stopped ?? []) + [state.interrupted].compactMap { $0 }
+        return stopped.contains { identity?.isNamed(by: $0) == true }
     }
 }

@@ -1,3 +1,4 @@
+import EnsignGit
 import EnsignHost
 import EnsignLedger
 import EnsignManifest
@@ -124,15 +125,48 @@ struct LiveQueryTests {
 
     // MARK: Promotion, and what became of commits
 
-    @Test("A version in a canary or in quarantine is not one to take further; the stable one is")
+    /// Why a version of triage is not one to take further, by its content.
+    private func objection(_ text: String, _ name: AgentID = triage) throws -> PromotionSource.Objection? {
+        let site = try fleet.site()
+        let tree = try site.repository.commit(#require(try site.desiredCommit())).tree
+        let files = Fleet(snapshot: GitSnapshot(site.repository, tree: tree), today: Self.today)
+        let loaded = try files.agent(Self.triage, version(text))
+        let compiled = try loaded.flatMap { try Compiler.compileAlone($0, fleet: files) }
+        let identity = try #require(compiled?.identity)
+        return try PromotionSource(site, "prod").objection(to: version(text), identity, of: name)
+    }
+
+    @Test("What is in a canary, failed, or never ran is not to be taken further; what is stable is, or was in the end")
     func promotion() throws {
-        let source = { try PromotionSource(fleet.site(), "prod") }
-        #expect(try source().objection(to: version("1.0.0"), of: Self.triage) == nil)
-        #expect(try source().objection(to: version("1.1.0"), of: Self.triage)?.reason.contains("in a canary") == true)
+        #expect(try objection("1.0.0") == nil)
+        #expect(try objection("1.1.0")?.reason.contains("in a canary there, at 20 %") == true)
+        #expect(try objection("1.2.0")?.reason == "'prod' runs 1.0.0, not yet 1.2.0")
+        #expect(try objection("1.0.0", agent("support/nobody"))?.reason == "'prod' does not run it yet")
         try request(.abort)
-        let objection = try #require(try source().objection(to: version("1.1.0"), of: Self.triage))
-        #expect(objection.isTried && objection.reason.contains("quarantined") && objection.stable == version("1.0.0"))
-        #expect(try source().objection(to: version("1.0.0"), of: agent("support/nobody")) != nil)
+        let failed = try #require(try objection("1.1.0"))
+        #expect(failed.reason.contains("1.1.0 is quarantined") && failed.stable == version("1.0.0"))
+        try request(.retry(nil))
+        try request(.promote)
+        #expect(try objection("1.1.0") == nil && objection("1.0.0") == nil)
+        // By its name alone only what runs now counts.
+        #expect(try PromotionSource(fleet.site(), "prod").objection(to: version("1.0.0"), nil, of: Self.triage) != nil)
+    }
+
+    @Test(
+        "What was being tried when the agent was halted is not to be taken further, whoever halted it",
+        arguments: [true, false]
+    )
+    func promotionOfHalted(_ byGit: Bool) throws {
+        if byGit {
+            fleet.deploy("support/triage", "1.1.0", ["find"], 100, halted: true)
+            try fleet.commit("halted")
+            _ = try fleet.reconcile()
+        } else {
+            try request(.halt)
+        }
+        for text in ["1.0.0", "1.1.0", "1.2.0"] { #expect(try objection(text) != nil, "\(text)") }
+        #expect(try objection("1.1.0")?.reason == "'prod' has halted the agent with 1.1.0 in its canary")
+        #expect(try objection("1.0.0")?.reason == "'prod' has halted 1.0.0")
     }
 
     @Test(
