@@ -7,6 +7,8 @@ struct SharedMode: Hashable {
     private var bits: mode_t
     private var isExact: Bool
 
+    /// Words, 1 and 2 add bits; any other number says exactly which bits there are, `0660` as well as `0640`.
+    ///
     /// - Parameter text: The setting's value; nil when it is not set.
     /// - Returns: nil when the umask alone decides, and for what git refuses.
     init?(_ text: String?) {
@@ -14,22 +16,22 @@ struct SharedMode: Hashable {
         let (group, everybody): (mode_t, mode_t) = (0o660, 0o664)
         isExact = false
         switch text {
-        case "umask": return nil
+        case "umask", "": return nil
         case "group": bits = group
         case "all", "world", "everybody": bits = everybody
         default:
-            guard let number = mode_t(text, radix: 8), !text.isEmpty else {
+            guard let number = Int32(text, radix: 8) else {
                 guard GitBoolean.value(text) == true else { return nil }
                 bits = group
                 return
             }
             switch number {
             case 0: return nil
-            case 1, group: bits = group
-            case 2, everybody: bits = everybody
+            case 1: bits = group
+            case 2: bits = everybody
             default:
                 guard number & 0o600 == 0o600 else { return nil }
-                (bits, isExact) = (number & 0o666, true)
+                (bits, isExact) = (mode_t(number & 0o666), true)
             }
         }
     }
@@ -42,7 +44,8 @@ struct SharedMode: Hashable {
         var new = isExact ? (old & ~0o777) | tweak : old | tweak
         if isFolder {
             new |= (new & 0o444) >> 2
-            new |= S_ISGID
+            // Where the group may do nothing, it does not matter which one it is.
+            if new & 0o060 != 0 { new |= S_ISGID }
         }
         return new
     }

@@ -117,9 +117,58 @@ import Testing
         #expect(ref.dropFirst(4).hasPrefix(isWritable ? "rw" : "r-"), "\(ref)")
     }
 
+    /// What stock git gives a folder of objects, an object, folders of refs and a ref.
+    private func modes(_ repository: String, ref: String) throws -> String {
+        // A second mode of a kind is a second line.
+        let list = """
+            stat -c 'folder %a' objects/?? | sort -u
+            find objects/?? -type f -printf 'object %m\\n' | sort -u
+            path=\(ref)
+            printf 'ref '; stat -c %a $path
+            while path=$(dirname $path); [ $path != refs ]; do printf 'refs '; stat -c %a $path; done
+            """
+        let result = try run("sh", ["-ec", list], in: repository)
+        #expect(result.status == 0, "\(result.errors)")
+        return result.output
+    }
+
+    private static let sharings = [
+        "group", "all", "world", "everybody", "umask", "true", "false", "yes", "0", "1", "2", "01", "0600", "0640",
+        "0660",
+        "660", "0664", "0666", "0777", "-1", "",
+    ]
+
+    @Test(
+        "In a shared repository everything that Ensign writes has the very modes of what git writes",
+        arguments: sharings.map { ($0, "022") }
+            // Of these the umask takes nothing away.
+            + ["all", "2", "0600", "0640", "0660", "0664", "0666", "-1"].map { ($0, "077") }
+    )
+    func sharedAsGit(_ spelling: String, _ umask: String) throws {
+        let host = try Host(fleet: FleetFixture(), pushes: false)
+        try host.hostGit("config", "core.sharedRepository", spelling)
+        let stock = "\(host.scratch.path)/stock.git"
+        let words = """
+            umask \(umask)
+            git init -q --bare '\(stock)'
+            git -C '\(stock)' config core.sharedRepository '\(spelling)'
+            tree=$(git -C '\(stock)' mktree </dev/null)
+            commit=$(git -C '\(stock)' commit-tree -m x $tree)
+            git -C '\(stock)' update-ref refs/ensign/ledger/prod $commit
+            git push -q origin main
+            """
+        let result = try run("sh", ["-ec", words], in: host.work)
+        #expect(result.status == 0, "\(result.errors)")
+        let ref = "refs/ensign/ledger/prod"
+        #expect(
+            try modes(host.bare, ref: ref) == modes(stock, ref: ref),
+            "what Ensign writes, and what git writes"
+        )
+    }
+
     @Test(
         "The log of a rollback branch has git's modes too, so that a member can go on with it",
-        arguments: [("group", 0o664), ("0660", 0o664), ("0640", 0o640), ("umask", 0o644)]
+        arguments: [("group", 0o664), ("0660", 0o660), ("0640", 0o640), ("umask", 0o644)]
     )
     func sharedLog(_ spelling: String, _ mode: Int) throws {
         let host = try Host(fleet: GoingBackTests().fleet(canary: false))
