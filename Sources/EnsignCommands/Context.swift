@@ -53,12 +53,10 @@ extension Invocation {
             )
         }
         let extensions = [directory + "/.git", directory].flatMap { Repository.extensions(inGitDirectory: $0) }
-        guard let name = extensions.first else { return error }
+        guard let name = extensions.first(where: { $0 != Repository.workTreeExtension }) else { return error }
         let fallback =
             switch name {
             case "extensions.partialclone": "clone it again without --filter"
-            case "extensions.worktreeconfig":
-                "if no work tree has settings of its own: git config --unset extensions.worktreeConfig"
             case "extensions.objectformat": "clone into a repository made with --object-format=sha1"
             default: "clone it again without that extension"
             }

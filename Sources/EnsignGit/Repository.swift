@@ -16,6 +16,8 @@ package final class Repository {
     private var rememberedBytes = 0
     /// What git adds to the modes of what is written here; nil when nothing.
     private(set) lazy var sharedMode = SharedMode((try? configuration())?["core.sharedrepository"])
+    /// The root of the work tree, ending in `/`; nil in a bare repository.
+    package private(set) lazy var workTree = findWorkTree()
     /// Whether trees must hold nothing but ordinary files and folders, as those that Ensign writes do.
     package var wantsPlainTrees = false
     private static let maxRememberedBytes = 4 << 20
@@ -31,6 +33,8 @@ package final class Repository {
         _ = cgit2_set_windows(2 << 20, 16 << 20)
         // Checked on reading, where it is known which objects need no check: see ``withObject(_:_:proof:_:)``.
         _ = cgit2_set_strict_hash_verification(0)
+        // ``workTree`` and the host's settings see to what libgit2 does not read.
+        _ = cgit2_allow_worktree_config()
         return status
     }()
 
@@ -86,11 +90,6 @@ package final class Repository {
     /// This work tree's own git directory, ending in `/`.
     package var gitDirectory: String { unsafe String(cString: git_repository_path(handle)) }
 
-    /// The root of the work tree, ending in `/`; nil in a bare repository.
-    package var workTree: String? {
-        unsafe git_repository_workdir(handle).map { unsafe String(cString: $0) }
-    }
-
     /// Whether history was cut off by a shallow clone.
     package var isShallow: Bool { unsafe git_repository_is_shallow(handle) == 1 }
 
@@ -113,6 +112,10 @@ package final class Repository {
         var config: OpaquePointer?
         try check("read the git configuration") { unsafe git_repository_config_snapshot(&config, handle) }
         defer { unsafe git_config_free(config) }
+        return try unsafe Self.entries(of: config)
+    }
+
+    static func entries(of config: OpaquePointer?) throws(GitError) -> [ConfigurationEntry] {
         var iterator: OpaquePointer?
         try check("list the git configuration") { unsafe git_config_iterator_new(&iterator, config) }
         defer { unsafe git_config_iterator_free(iterator) }

@@ -4,7 +4,8 @@ import EnsignSystem
 /// Git's configuration as git itself shows it.
 ///
 /// libgit2 reads the files; starting git takes as long as everything else that a command does. Git is asked where libgit2
-/// does not know what git knows: files that the environment names, settings in it, and some conditions of `includeIf`.
+/// does not know what git knows: files that the environment names, settings in it, those of one work tree alone, and some
+/// conditions of `includeIf`.
 package struct GitConfiguration: Sendable {
     /// By name, section and key in lower case; the last value of each.
     package private(set) var values: [String: String]
@@ -15,7 +16,7 @@ package struct GitConfiguration: Sendable {
     package static func read(_ repository: Repository) throws -> GitConfiguration {
         let scopes = Scopes()
         let entries = try repository.configurationEntries()
-        guard scopes.needGit || entries.contains(where: { isConditional($0.name) }) else {
+        guard scopes.needGit || entries.contains(where: { isConditional($0.name) || bringsWorkTreeFile($0) }) else {
             return GitConfiguration(entries.filter { !scopes.without.contains($0.scope) })
         }
         return GitConfiguration(try ask(repository, scopes))
@@ -41,6 +42,11 @@ package struct GitConfiguration: Sendable {
             throw SettingsError(key: key, why: "'\(text)' is not true or false")
         }
         return value
+    }
+
+    /// Whether git reads a file that libgit2 does not: `config.worktree`. Of what is no boolean git says so itself.
+    private static func bringsWorkTreeFile(_ entry: ConfigurationEntry) -> Bool {
+        entry.name == Repository.workTreeExtension && GitBoolean.value(entry.value) != false
     }
 
     /// Whether an include depends on what libgit2 does not decide as git does: everything but a plain folder.

@@ -41,6 +41,42 @@ import Testing
         }
     }
 
+    @Test(
+        "Settings of one work tree alone count where git reads them, in any format and by any spelling, and nowhere else",
+        arguments: ["0", "1"],
+        ["true", "yes", "1", "on"]
+    )
+    func ofOneWorkTree(_ format: String, _ spelling: String) throws {
+        let host = try Host(fleet: FleetFixture())
+        let tree = "\(host.scratch.path)/tree"
+        try host.hostGit("worktree", "add", "-q", "-b", "wip", tree)
+        try host.hostGit("config", "core.repositoryFormatVersion", format)
+        try host.hostGit("config", "extensions.worktreeConfig", spelling)
+        try host.hostGit("config", "--worktree", "ensign.client", "yes")
+        let refused = try host.ensign("reconcile", "--env", "prod")
+        #expect(refused.status == 4 && refused.errors.contains("developer's clone"), "\(refused.errors)")
+        #expect(try run(Host.ensign, ["reconcile", "--env", "prod"], in: tree).status == 0)
+        #expect(try run("git", ["config", "--worktree", "ensign.client", "yes"], in: tree).status == 0)
+        try host.hostGit("config", "--worktree", "--unset", "ensign.client")
+        #expect(try run(Host.ensign, ["reconcile", "--env", "prod"], in: tree).status == 4)
+        #expect(try host.ensign("reconcile", "--env", "prod").status == 0)
+        try host.hostGit("config", "extensions.worktreeConfig", "no")
+        #expect(try run(Host.ensign, ["reconcile", "--env", "prod"], in: tree).status == 0)
+    }
+
+    @Test("A bare repository stays one when a sparse checkout of a work tree moves what says so")
+    func bareWithWorkTree() throws {
+        let host = try Host(fleet: FleetFixture())
+        let tree = "\(host.scratch.path)/tree"
+        try host.hostGit("worktree", "add", "-q", "-b", "wip", tree)
+        #expect(try run("git", ["sparse-checkout", "set", "fleet"], in: tree).status == 0)
+        try #require(try host.hostGit("config", "--file", "config.worktree", "core.bare") == "true")
+        let plan = try host.ensign("plan", "--worktree")
+        #expect(plan.status == 1 && plan.errors.contains("a bare repository has no work tree"), "\(plan.errors)")
+        let push = try host.push(FleetFixture.deploymentPath, "maximum: 100", "maximum: 90")
+        #expect(push.status == 0 && push.errors.contains("recorded as entry"), "\(push.errors)")
+    }
+
     @Test("What git shows counts, wherever it is set", arguments: Way.allCases)
     func ways(_ way: Way) throws {
         let host = try Host(fleet: FleetFixture())

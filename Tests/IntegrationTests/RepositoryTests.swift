@@ -108,9 +108,7 @@ import Testing
 
     @Test(
         "A repository that libgit2 cannot read is named by its extension, with a way out",
-        arguments: [
-            "objectformat", "worktreeconfig",
-        ]
+        arguments: ["objectformat", "compatobjectformat"]
     )
     func extensions(_ name: String) throws {
         let host = try Host(fleet: FleetFixture())
@@ -122,6 +120,7 @@ import Testing
                 [
                     ["init", "-q", path], ["-C", path, "config", "core.repositoryFormatVersion", "1"],
                     ["-C", path, "config", "extensions.worktreeConfig", "true"],
+                    ["-C", path, "config", "extensions.\(name)", "sha256"],
                 ]
             }
         for command in commands { #expect(try run("git", command, in: host.scratch.path).status == 0) }

@@ -30,6 +30,12 @@ static inline int cgit2_set_windows(size_t each, size_t all) {
   return status != 0 ? status : git_libgit2_opts(GIT_OPT_SET_MWINDOW_MAPPED_LIMIT, all);
 }
 
+/// Makes libgit2 open repositories of format 1 that have the extension `worktreeConfig`. It does not read what that brings.
+static inline int cgit2_allow_worktree_config(void) {
+  const char *names[] = {"worktreeconfig"};
+  return git_libgit2_opts(GIT_OPT_SET_EXTENSIONS, names, (size_t)1);
+}
+
 /// Makes libgit2 keep objects that it has read (1, the default) or not (0).
 static inline int cgit2_set_caching(int enabled) {
   return git_libgit2_opts(GIT_OPT_ENABLE_CACHING, enabled);
