@@ -22,12 +22,18 @@ extension Site {
             )
         }
         let tree = try repository.commit(commit).tree
-        try refuseLedger(revision, tree)
         return (Fleet(snapshot: GitSnapshot(repository, tree: tree), today: today), commit)
     }
 
-    /// A revision's commit. A name that is a branch's means the branch, whatever tag is called the same.
+    /// The commit of a fleet that a revision names. A name that is a branch's means the branch, whatever tag is called the
+    /// same.
     func resolve(_ revision: String) throws -> ObjectID {
+        let commit = try find(revision)
+        try refuseLedger(revision, repository.commit(commit).tree)
+        return commit
+    }
+
+    private func find(_ revision: String) throws -> ObjectID {
         if let commit = try branch(revision) { return commit }
         if Self.asksReflog(revision) { return try resolveInTime(revision) }
         do {
@@ -76,8 +82,7 @@ extension Site {
     }
 
     /// An entry of a ledger is a commit, and no fleet: what it declares would be nothing.
-    private func refuseLedger(_ revision: String?, _ tree: ObjectID) throws {
-        guard let revision else { return }
+    private func refuseLedger(_ revision: String, _ tree: ObjectID) throws {
         let names = try repository.tree(tree).map { String(decoding: $0.name, as: UTF8.self) }
         guard names.contains("entry.json"), !names.contains(RepositoryPath.fleet) else { return }
         throw Failure(

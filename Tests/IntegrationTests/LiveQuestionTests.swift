@@ -245,6 +245,17 @@ import Testing
                 "\(arguments): \(result.errors)"
             )
         }
+        // Nor is one a side of a comparison, however it is written.
+        let (ref, branch) = ("refs/ensign/ledger/prod", "main")
+        for side in [ref, try host.hostGit("rev-parse", ref), "\(ref)^", "\(ref)~1"] {
+            for (one, other) in [(side, branch), (branch, side)] {
+                let result = try host.ensign("diff", one, other)
+                #expect(
+                    result.status == 64 && result.errors.contains("'\(side)' is an entry of a ledger"),
+                    "\(one) \(other): \(result.output)\(result.errors)"
+                )
+            }
+        }
     }
 
     @Test("A tag that is called like a branch does not stand in its way")

@@ -91,7 +91,10 @@ private struct Comparison {
                     verb: "diff"
                 )
             }
-            guard let near = Suggestion.nearest(to: text, in: environments) else { throw failure }
+            // What is there is no misspelt environment.
+            guard let near = Suggestion.nearest(to: text, in: environments), failure.hints.isEmpty else {
+                throw failure
+            }
             throw UsageError(message: failure.message, hint: "did you mean '\(near)'?", verb: "diff")
         }
     }
