@@ -27,8 +27,17 @@ package struct Settings: Sendable, Hashable {
         return key[..<first].lowercased() + key[first..<last] + key[last...].lowercased()
     }
 
-    /// The branch that is desired state.
-    package var branch: String { values["ensign.branch"] ?? "main" }
+    /// The branch that is desired state; `refs/heads/main` is written for `main`, too.
+    package var branch: String {
+        let text = values["ensign.branch"] ?? "main"
+        let (prefix, rest) = (Self.branches, text.dropFirst(Self.branches.count))
+        return text.hasPrefix(prefix) && !rest.isEmpty ? String(rest) : text
+    }
+
+    private static let branches = "refs/heads/"
+
+    /// Whether somebody has named the branch.
+    package var namesBranch: Bool { values["ensign.branch"] != nil }
 
     /// The environments that this clone reconciles; nil for all.
     package var environments: [String]? { environmentWords?.filter { Name.isValid($0) } }
@@ -57,7 +66,7 @@ package struct Settings: Sendable, Hashable {
     package let isClient: Bool
 
     /// The ref that is desired state.
-    package var desiredRef: String { remote.map { "refs/remotes/\($0)/\(branch)" } ?? "refs/heads/\(branch)" }
+    package var desiredRef: String { remote.map { "refs/remotes/\($0)/\(branch)" } ?? "\(Self.branches)\(branch)" }
 
     /// Throws ``SettingsError`` when no git can have a ref of that name.
     package func checkDesiredRef() throws(SettingsError) {

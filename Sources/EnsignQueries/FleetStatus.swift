@@ -16,7 +16,7 @@ package struct FleetStatus: Sendable {
             time: now,
             environments: try site.environments(names).map { EnvironmentStatus.of($0, site, now: now) },
             // Each row says what cannot be read.
-            warnings: (try? site.environmentSlips()) ?? []
+            warnings: [(try? site.branchSlip()) ?? nil].compactMap { $0 } + ((try? site.environmentSlips()) ?? [])
         )
     }
 

@@ -101,6 +101,31 @@ import Testing
         #expect(try host.ensign("reconcile", "--env", "prod", environment: environment).status == 4)
     }
 
+    @Test(
+        "ensign.branch takes the branch by its whole name, too, and pre-receive looks at it",
+        arguments: ["main", "refs/heads/main"]
+    )
+    func branch(_ name: String) throws {
+        let host = try Host(fleet: FleetFixture())
+        try host.hostGit("config", "ensign.branch", name)
+        let refused = try host.push(FleetFixture.deploymentPath, "maximum: 100", "maximun: 100")
+        #expect(refused.status != 0 && refused.errors.contains("main: refused"), "\(refused.errors)")
+        let mended = try host.push(FleetFixture.deploymentPath, "maximun: 100", "maximum: 90")
+        #expect(mended.status == 0 && mended.errors.contains("recorded as entry"), "\(mended.errors)")
+        #expect(try !host.ensign("status").errors.contains("ensign.branch"))
+    }
+
+    @Test("A branch that is not there is said by a push and by status, with the setting's name")
+    func missingBranch() throws {
+        let host = try Host(fleet: FleetFixture())
+        try host.hostGit("config", "ensign.branch", "mian")
+        let slip = "git config ensign.branch names 'mian', and there is no refs/heads/mian here"
+        let push = try host.push(FleetFixture.deploymentPath, "maximum: 100", "maximum: 90")
+        #expect(push.status == 0 && push.errors.contains("warning: \(slip): nothing of this push"), "\(push.errors)")
+        #expect(try host.ensign("status").errors.contains(slip))
+        #expect(try host.ensign("status", "-o", "json").output.contains(slip))
+    }
+
     @Test("What is not a boolean is an error, and not one of the two", arguments: ["maybe", "t", "yes please"])
     func noBoolean(_ text: String) throws {
         let host = try Host(fleet: FleetFixture())

@@ -64,7 +64,7 @@ import Testing
     @Test("Agents that are live where the desired branch is not here are no success")
     func noBranch() throws {
         let host = try Host(fleet: FleetFixture())
-        try host.hostGit("config", "ensign.branch", "refs/heads/main")
+        try host.hostGit("config", "ensign.branch", "mian")
         let status = try host.ensign("status", "--env", "prod")
         #expect(status.output.contains("no-branch") && !status.output.contains(" ok"), "\(status.output)")
         #expect(status.errors.contains("prod: the desired branch is not here: what is live stays"), "\(status.errors)")

@@ -106,6 +106,7 @@ struct Hooks {
     /// Runs inside git's quarantine and writes neither objects nor refs.
     func preReceive(_ updates: [Update]) throws -> ExitCode {
         var worst = ExitCode.done
+        var isLookedAt = false
         for update in updates {
             let ref = try PushedRef(update.ref, isDeleted: update.new == .zero, in: site)
             let result: ExitCode
@@ -115,7 +116,13 @@ struct Hooks {
             } else {
                 result = ref == .branch ? try receive(update) : .done
             }
+            isLookedAt = isLookedAt || ref == .branch
             worst = worst.worst(result)
+        }
+        if !isLookedAt, updates.contains(where: { $0.ref.hasPrefix("refs/heads/") }), site.settings.remote == nil,
+            let slip = try site.branchSlip()
+        {
+            console.note("warning: \(slip.onOneLine): nothing of this push is looked at")
         }
         return worst
     }
