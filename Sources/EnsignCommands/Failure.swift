@@ -45,13 +45,7 @@ extension Explanation {
         switch error {
         case .notInitialised: self.init(error.description, ["run 'ensign init' here first"], .failed)
         case .client:
-            self.init(
-                error.description,
-                [
-                    "push, and the repository that hosts the fleet reconciles; or run it there"
-                ],
-                .refused
-            )
+            self.init(error.description, ["run it in the repository that hosts the fleet"], .refused)
         case .missingKey(_, let path):
             self.init(
                 error.description,

@@ -118,24 +118,4 @@ extension Site {
         return
             "git fetch \(remote) '\(Ledger.prefix)*:\(Ledger.prefix)*'; 'ensign init --client' makes every fetch do so"
     }
-
-    // MARK: The host
-
-    /// That stopping and starting agents is the host's business, and where it is done.
-    ///
-    /// - Parameter words: The command, to be run there.
-    func requireHost(_ words: String, _ environment: String, _ agent: AgentID?, halted: Bool) throws {
-        guard !reconciles else { return }
-        let isClone = try settings.isClient || !Git.run(["remote"], in: self).outputText.isEmpty
-        guard isInitialised || isClone else { throw ReconcileError.notInitialised }
-        let path =
-            agent.map { RepositoryPath.deployment($0, in: environment) } ?? "environments/\(environment)/agents/..."
-        throw Refusal(
-            message: "this is a clone: agents are stopped and started on the host",
-            hints: [
-                "on the host, by ssh: \(words)",
-                "or from here, as fast as a push: halted: \(halted) in \(path)",
-            ]
-        )
-    }
 }

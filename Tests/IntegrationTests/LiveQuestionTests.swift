@@ -225,6 +225,31 @@ import Testing
         }
     }
 
+    @Test("Every command of the host's says in a clone the command to run there", arguments: [false, true])
+    func ofTheHost(_ isClient: Bool) throws {
+        let host = try Host(fleet: FleetFixture())
+        if isClient { try host.ensignInWork("init", "--client") }
+        let agent = "support/triage"
+        for (words, told) in [
+            ("rollout pause \(agent) --env prod --reason x", nil),
+            ("rollback \(agent) --env prod --now --reason x", nil),
+            ("reconcile --env prod", nil),
+            ("reconcile --env=prod --observe all -q", "reconcile --env prod --observe all"),
+            ("watch", nil), ("watch --env prod --env dev", nil), ("keys --env prod --rotate", nil),
+            ("keys --env prod --prepare", nil), ("-c ensign.branch=main reconcile --env prod", "reconcile --env prod"),
+        ] {
+            let result = try run(Host.ensign, words.split(separator: " ").map(String.init), in: host.work)
+            #expect(result.status == 4, "\(words): \(result)")
+            #expect(
+                result.errors.contains("hint: on the host, by ssh: ensign \(told ?? words)\n"),
+                "\(words): \(result)"
+            )
+            #expect(result.errors.contains("ensign init") == !isClient, "\(words): \(result)")
+        }
+        let quoted = try host.ensignInWork("rollout", "pause", agent, "--env", "prod", "--reason", "it's bad")
+        #expect(quoted.errors.contains(#"--reason 'it'\''s bad'"#), "\(quoted)")
+    }
+
     // MARK: Revisions
 
     @Test("A revision that git cannot resolve in time, and an entry of a ledger, are not fleets")

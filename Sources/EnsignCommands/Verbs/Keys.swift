@@ -75,8 +75,7 @@ extension Invocation {
         guard self["env"] != nil else {
             throw UsageError(message: "'keys --\(option)' needs --env ENV", verb: verb.name)
         }
-        guard site.isInitialised else { throw ReconcileError.notInitialised }
-        if site.settings.isClient { throw ReconcileError.client }
+        try requireHost(site)
         let environment = try knownEnvironment(site)
         return (KeyRotation(site: site, environment: environment, actor: actor(.cli)), environment)
     }

@@ -58,8 +58,7 @@ extension Verb {
         }
         let site = try invocation.site()
         let environment = try invocation.environment()
-        guard site.isInitialised else { throw ReconcileError.notInitialised }
-        if site.settings.isClient { throw ReconcileError.client }
+        try invocation.requireHost(site)
         let forge = invocation.has("offline") ? nil : Forge(site)
         // The reconcile itself reports one that cannot be read.
         let before = try? site.desiredCommit()

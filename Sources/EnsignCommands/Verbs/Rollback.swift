@@ -169,6 +169,7 @@ extension Invocation {
             )
         }
         try requireKnown(environment, site)
+        try requireHost(site)
         let actor = actor(.cli)
         var options = Reconciler.Options()
         options.request = OperatorRequest(

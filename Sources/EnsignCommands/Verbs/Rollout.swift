@@ -61,6 +61,7 @@ extension Verb {
         }
         let agent = try invocation.agent(1)
         try invocation.requireKnown(agent, environment, site)
+        try invocation.requireHost(site)
         return try invocation.operate(
             invocation.naming(operation),
             on: agent,

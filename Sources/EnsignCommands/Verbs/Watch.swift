@@ -38,8 +38,7 @@ extension Verb {
         invocation.console.endsWithReader = false
         FileLimit.raise()
         let site = try invocation.site()
-        guard site.isInitialised else { throw ReconcileError.notInitialised }
-        if site.settings.isClient { throw ReconcileError.client }
+        try invocation.requireHost(site)
         let asked = invocation.all("env")
         for name in asked where !Name.isValid(name) {
             throw UsageError(message: "'\(name)' is not the name of an environment: \(Name.rule)", verb: "watch")
