@@ -37,12 +37,12 @@ package struct LiveCheck: Sendable {
     ) throws -> LiveCheck? {
         let versions = try live.versions(of: agent)
         guard !versions.isEmpty else { return nil }
-        let written = try fleet.flatMap { fleet in
-            try PermissionCheck(
+        let manifests = fleet.map { fleet in
+            PermissionCheck(
                 fleet: Fleet(snapshot: fleet.snapshot, today: today),
                 environment: live.environment,
                 today: today
-            ).granted(agent, call)
+            )
         }
         let halt = try live.agent(agent)?.state.halt
         let policy = try live.policy()
@@ -50,8 +50,9 @@ package struct LiveCheck: Sendable {
             let standing = version.isHalted ? CallPolicy.Standing.halted : .live(version.bundle)
             let verdict = try CallPolicy.decide(call, by: standing, today: today)
             var answer = Self.answer(verdict, call, halt)
-            // The manifests' own words, with the line, where they say the same.
-            if let written, written.verdict == answer.verdict, written.approval == answer.approval,
+            // The manifests' own words about this very version, with the line, where they say the same.
+            if let written = try manifests?.granted(agent, version.side.version, call),
+                written.verdict == answer.verdict, written.approval == answer.approval,
                 !version.isHalted || halt == nil
             {
                 answer = written

@@ -70,15 +70,16 @@ package struct PermissionCheck {
         return resolved.deployment.halted ? answer : answer?.held(resolved.deployment.mode)
     }
 
-    /// The same by the grants alone, whatever the gateway does with it.
-    func granted(_ agent: AgentID, _ call: CallPolicy.Call) throws -> Answer? {
-        guard let (resolved, texts) = try resolve(agent) else { return nil }
+    /// The same by the grants alone, whatever the gateway does with it, for a version that need not be the deployment's.
+    func granted(_ agent: AgentID, _ version: AgentVersion, _ call: CallPolicy.Call) throws -> Answer? {
+        guard let (resolved, texts) = try resolve(agent, as: version) else { return nil }
         return try granted(call, resolved, texts)
     }
 
-    private func resolve(_ agent: AgentID) throws -> (ResolvedDeployment, AgentTexts)? {
+    private func resolve(_ agent: AgentID, as version: AgentVersion? = nil) throws -> (ResolvedDeployment, AgentTexts)?
+    {
         let compiler = EnvironmentCompiler(fleet: fleet, environment: environment)
-        guard let resolved = try compiler.resolve(agent), let texts = resolved.loaded.texts else {
+        guard let resolved = try compiler.resolve(agent, as: version), let texts = resolved.loaded.texts else {
             return nil
         }
         return (resolved, texts)

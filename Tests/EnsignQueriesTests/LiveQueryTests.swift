@@ -114,6 +114,27 @@ struct LiveQueryTests {
         #expect(check.json["entry"] == .integer(try tip().entry.sequence))
     }
 
+    @Test("In a canary each version's answer points to the version's own manifest")
+    func ownLines() throws {
+        let site = try fleet.site()
+        let tree = try site.repository.commit(#require(try tip().acceptedSource)).tree
+        for call in [("crm", "erase"), ("crm", "nothing"), ("mail", "send")] {
+            let check = try LiveCheck.make(
+                LiveFleet(site, "prod", at: tip()),
+                Fleet(snapshot: GitSnapshot(site.repository, tree: tree), today: Self.today),
+                Self.triage,
+                CallPolicy.Call(tool: call.0, operation: call.1, arguments: nil),
+                today: Self.today
+            )
+            let versions = try #require(check).versions
+            #expect(versions.map(\.version) == [version("1.1.0"), version("1.0.0")])
+            for version in versions where version.answer.path?.hasPrefix("fleet/agents/") == true {
+                #expect(version.answer.path == "fleet/agents/support/triage/\(version.version)/agent.yaml", "\(call)")
+            }
+            #expect(call.1 == "erase" || versions.allSatisfy { $0.answer.path?.hasPrefix("fleet/agents/") == true })
+        }
+    }
+
     @Test("A halted agent holds nothing, and stands apart")
     func halted() throws {
         try request(.halt)
