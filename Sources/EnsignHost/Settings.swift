@@ -159,8 +159,11 @@ package struct Settings: Sendable, Hashable {
 
 /// A setting in git config that cannot be used.
 package struct SettingsError: Error, Sendable, Hashable, CustomStringConvertible {
-    package var key: String
-    package var why: String
+    package let key: String
+    /// Without what may be secret in the value.
+    package let why: String
+
+    package init(key: String, why: String) { (self.key, self.why) = (key, why.withoutCredentials) }
 
     package var description: String { "git config \(key): \(why)" }
 }

@@ -64,6 +64,30 @@ import Testing
         #expect(!said.joined().contains("hunter2"))
     }
 
+    @Test(
+        "A value of another form that holds a secret is not repeated, nor is the value of a setting",
+        arguments: ["text", "json", "sarif"]
+    )
+    func otherForms(_ format: String) throws {
+        let host = try Host(fleet: FleetFixture())
+        for value in ["https://u:hunter2secret@h", "ghp_\(String(repeating: "a1B2", count: 9))"] {
+            try host.edit(FleetFixture.environmentPath, "spec:\n", "spec:\n  trustDomain: \(value)\n")
+            let result = try host.ensignInWork("validate", "--output", format)
+            let said = result.output + result.errors
+            #expect(result.status == 3 && said.contains("is not a trust domain"), "\(said)")
+            #expect(!said.contains("hunter2") && !said.contains("ghp_"), "\(said)")
+            try host.git("checkout", "-q", "--", FleetFixture.environmentPath)
+        }
+        let target = "ensign.prod.target=etcd://u:hunter2secret@h/x?token=hunter2secret"
+        for words in [
+            ["reconcile", "--env", "prod"], ["status"], ["status", "-o", "json"], ["drift", "--env", "prod"],
+        ] {
+            let result = try host.ensign(arguments: ["-c", target] + words)
+            #expect(!(result.output + result.errors).contains("hunter2"), "\(words): \(result)")
+            #expect((result.output + result.errors).contains("etcd://h/x"), "\(words): \(result)")
+        }
+    }
+
     // MARK: The forge's address
 
     private static let verbs = [

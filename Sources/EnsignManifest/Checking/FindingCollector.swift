@@ -35,6 +35,13 @@ struct FindingCollector {
         }
     }
 
+    /// Takes a text out of what was found at its place: what has no form that is allowed there may still be a secret.
+    mutating func hide(_ text: String, at position: Position) {
+        for index in findings.indices where findings[index].position == position {
+            findings[index].message = findings[index].message.withoutUserInfo.replacing(text, with: "***")
+        }
+    }
+
     mutating func add(_ problem: YAMLProblem, severity: Finding.Severity) {
         let notes = problem.related.map {
             [Finding.Note(path: path, position: Position($0.mark), message: $0.message)]

@@ -182,6 +182,7 @@ extension FindingCollector {
     ) {
         for (message, node) in secrets {
             let position = Position(tape.mark(of: node))
+            hide(tape.string(of: node), at: position)
             // What has a form of its own has been refused already.
             guard !findings.contains(where: { $0.code == Finding.secret && $0.position == position }) else { continue }
             add(
