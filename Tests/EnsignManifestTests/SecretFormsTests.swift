@@ -94,6 +94,7 @@ import Testing
             "{command: [a, --api-key=abc]}", "{command: [docker, run, -e, GITHUB_TOKEN=abc, x]}",
             "{command: [a, \"Authorization: Bearer abc\"]}",
             "{url: \"https://a/\", headers: {Authorization: Bearer abc}}",
+            "{url: \"https://a/mcp?session=abc\"}", "{url: \"https://a/mcp?hmac=abc\"}",
             "{url: \"https://a/\(random)/mcp\"}", "{command: [a], env: {SOME: \(random)}}",
             "{command: [sh, -c, \"export API_KEY=abc; exec a\"]}", "{command: [sh, -c, \"TOKEN='abc' a\"]}",
             "{command: [sh, -c, \"a --token abc\"]}", "{command: [sh, -c, \"A=1 B_SECRET=abc a\"]}",
@@ -216,6 +217,10 @@ import Testing
             "  model: {provider: a, name: b}\n  runtime: {password: {value: abc}}\n",
             "  model: {provider: a, name: b}\n  runtime: {apiKeys: [a1b2c3d4e5]}\n",
             "  model: {provider: a, name: b, parameters: {api_key: {default: abc}}}\n",
+            "  model: {provider: a, name: b}\n  runtime: {token: {ref: hunter2SECRETabc123}}\n",
+            "  model: {provider: a, name: b}\n  runtime: {token: {ref: hunter2}}\n",
+            "  model: {provider: a, name: b}\n  runtime: {token: {ref: hunter2SECRETabc12345, at: x}, b: {ref: Zk3vQ9xT1bLp7Rw2Yd8N, c: d}}\n",
+            "  model: {provider: a, name: b}\n  runtime: {hmac: a1b2c3d4e5}\n",
             "  model: {provider: a, name: b, parameters: {base_url: \"https://h/?api%5Fkey=abc\"}}\n",
             "  model: {provider: a, name: b, parameters: {default_headers: {x: \"Bearer ${T}abc\"}}}\n",
         ]
@@ -229,7 +234,7 @@ import Testing
     func named() {
         let more =
             "  model: {provider: a, name: b, parameters: {max_tokens: 4000, stop_token: end, logit_bias: {a: 1}}}\n"
-            + "  runtime: {secrets: [db-password], env: [{name: A_TOKEN, valueFrom: {secretKeyRef: {name: a, key: b}}}]}\n"
+            + "  runtime: {token: {ref: 'vault:a/b'}, checkout: {ref: main, repository: x}, secrets: [db-password], env: [{name: A_TOKEN, valueFrom: {secretKeyRef: {name: a, key: b}}}]}\n"
         #expect(!agent(more).contains("literal-secret"), "\(agent(more))")
     }
 

@@ -47,7 +47,11 @@ struct SecretChecker {
                 if isConfiguration { look(atNamed: field, value, name) }
                 let shown = field.cut(utf8: 60)
                 // What a reference names is a place, whatever it is called.
-                let isPlace = isConfiguration && field == "ref"
+                let isReference = isConfiguration && field == "ref" && isText(value)
+                let isPlace = isReference && TextForm.credentials.problem(tape.string(of: value)) == nil
+                if isReference, !isPlace, pairs.count == 1 {
+                    add("\(name): this is not a reference like 'vault:payments'", value)
+                }
                 look(at: value, shown, isConfiguration: (isConfiguration || begins) && !isPlace, parent: field)
             }
         }

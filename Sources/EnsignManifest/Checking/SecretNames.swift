@@ -63,7 +63,7 @@ enum SecretNames {
         case "key":
             if let prior, keys.contains(prior) { return .surely }
             return prior.map(plainKeys.contains) == true ? .none : .maybe
-        case "sig", "signature": return .maybe
+        case "sig", "signature", "hmac": return .maybe
         default: return last.hasSuffix("key") && keys.contains(String(last.dropLast(3))) ? .surely : .none
         }
     }

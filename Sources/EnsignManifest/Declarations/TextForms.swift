@@ -253,7 +253,7 @@ extension TextForm {
 
     private static let tellingWords: Set = [
         "token", "secret", "password", "passwd", "pwd", "pass", "key", "apikey", "auth", "authorization", "sig",
-        "signature", "credential", "credentials", "code", "jwt", "accesstoken",
+        "signature", "credential", "credentials", "code", "jwt", "accesstoken", "hmac", "session", "sessionid",
     ]
 
     /// A SPIFFE trust domain: https://spiffe.io, "SPIFFE-ID", section 2.1.
