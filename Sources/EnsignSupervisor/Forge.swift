@@ -117,8 +117,12 @@ package struct Forge {
         )
         let answer = PushAnswer(outcome.outputText)
         guard outcome.status == 0 else {
-            let reason = answer.refusal(remote, outcome.errorText) ?? Git.reason(outcome, Self.deadline)
-            note(file) { $0.failed(reason, at: now) }
+            let refusal = answer.refusal(remote, outcome.errorText)
+            let reason = refusal ?? Git.reason(outcome, Self.deadline)
+            // A forge that has all of it and does not answer lacks nothing: that nothing can be fetched is known already.
+            if refusal != nil || file.known()?.sequence != tip.entry.sequence {
+                note(file) { $0.failed(reason, at: now) }
+            }
             throw Git.CommandFailure(command: "push", status: outcome.status, reason: reason)
         }
         note(file) { $0.succeeded(tip.entry.sequence) }

@@ -61,13 +61,31 @@ import Testing
         let status = try set.ensign("status", "--env", "prod")
         #expect(status.output.contains(#/prod .* stale\n/#), "\(status.output)")
         #expect(status.errors.contains(#/prod: nothing was fetched from origin since 20.*: fatal: .*does not appear/#))
+        // Only what is missing: there was nothing to push.
+        #expect(!status.errors.contains("pushed"), "\(status.errors)")
         let failing = try set.status()
-        #expect(failing["result"] as? String == "stale")
+        #expect(
+            failing["result"] as? String == "stale" && (failing["forge"] as? [String: Any])?["pushFailure"] is NSNull
+        )
         let failure = try #require((failing["forge"] as? [String: Any])?["fetchFailure"] as? [String: Any])
         #expect(failure["attempts"] as? Int == 1 && failure["since"] is String)
         try set.show()
         #expect(try set.reconcile().status == 0)
         #expect(try set.status()["result"] as? String == "ok")
+    }
+
+    @Test("Where nothing is to be pushed a forge that cannot be pushed to lacks nothing; with the next entry it does")
+    func nothingToPush() throws {
+        let set = try make()
+        #expect(try run("git", ["config", "remote.origin.pushurl", "/nowhere"], in: set.clone).status == 0)
+        _ = try set.reconcile()
+        let fine = try set.ensign("status", "--env", "prod")
+        #expect(fine.output.contains(#/prod .* ok\n/#) && !fine.errors.contains("pushed"), "\(fine)")
+        #expect(try set.ensign("halt", "support/triage", "--env", "prod", "--reason", "x").status == 0)
+        _ = try set.reconcile()
+        let status = try set.ensign("status", "--env", "prod")
+        #expect(status.output.contains(#/prod .* unpushed\n/#), "\(status.output)")
+        #expect(status.errors.contains("prod: 1 entry is not pushed to origin since"), "\(status.errors)")
     }
 
     @Test("A forge that does not take the ledger is in the status, with its own words and what waits")

@@ -42,9 +42,12 @@ package struct ForgeStatus: Sendable, Hashable {
             sentences.append("nothing was fetched from \(remote) \(last): \(failure.reason)")
         }
         if let failure = push.failure {
-            sentences.append(
-                "\(counted(Int(clamping: unpushed), "entry is", "entries are")) not pushed to \(remote) since \(failure.since): \(failure.reason)"
-            )
+            let missing = Int(clamping: unpushed)
+            let what =
+                missing > 0
+                ? "\(counted(missing, "entry is", "entries are")) not pushed to \(remote)"
+                : "\(remote) does not take the ledger"
+            sentences.append("\(what) since \(failure.since): \(failure.reason)")
         }
         if let failure = push.branchFailure {
             sentences.append("since \(failure.since) \(failure.reason)")
