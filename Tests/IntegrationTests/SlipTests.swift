@@ -58,6 +58,16 @@ import Testing
         #expect(try log("--since", "2100-01-01").isEmpty)
         #expect(try log("--at", "1d").split(separator: "\n").count == 2 && log("--at", "1d").contains("create"))
         #expect(try host.ensign("log", "--env", "prod", "--since", "soon").status == 64)
+        // A moment that the ledger does not have is said as by 'get agents'.
+        for (option, value, why) in [("at", "2020-01-01", "begins at"), ("entry", "999", "has the entries 0 to")] {
+            for words in [["log"], ["get", "agents"]] {
+                let result = try host.ensign(arguments: words + ["--env", "prod", "--\(option)", value])
+                #expect(
+                    result.status == 64 && result.errors.contains("the ledger of 'prod' \(why)"),
+                    "\(words): \(result)"
+                )
+            }
+        }
     }
 
     @Test("status leaves out an environment that is retired, and names it below; asked for, it is there")

@@ -1,4 +1,5 @@
 import EnsignCommandLine
+import EnsignHost
 import EnsignModel
 import EnsignQueries
 
@@ -49,12 +50,15 @@ extension Verb {
         (filter.since, filter.until) = (
             try invocation.time("since", endOfDay: false), try invocation.time("until", endOfDay: true)
         )
-        switch try invocation.moment() {
+        let moment = try invocation.moment()
+        switch moment {
         case .newest: break
         case .entry(let number): filter.sequence = number
         case .time(let time): (filter.until, filter.limit) = (time, 1)
         }
         try site.requireLedger(environment)
+        // A moment that the ledger does not have is not one at which nothing happened.
+        if moment != .newest { _ = try site.ledger(environment).entry(at: moment) }
         let log = try LedgerLog.read(site, environment, filter)
         if let agent, log.rows.isEmpty { try invocation.requireKnown(agent, environment, site) }
         if invocation.format == .json {
