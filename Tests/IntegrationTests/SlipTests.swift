@@ -14,6 +14,7 @@ import Testing
             ("promote triage --to prod", "did you mean 'support/triage'?"),
             ("log --env prod helpdesk/triage", "did you mean 'support/triage'?"),
             ("plan --env prod --out json", "did you mean '--output'?"),
+            ("diff prod", "compare two: ensign diff dev prod, or ensign diff main~1 main --env prod"),
         ] {
             let result = try run(Host.ensign, words.split(separator: " ").map(String.init), in: host.bare)
             #expect(result.status == 64, "\(words): \(result.output)")
