@@ -150,6 +150,12 @@ package struct TelemetryReview: Sendable {
         if rejections[.badID] > 0 {
             notes.append("\(counted(rejections[.badID], "span has", "spans have")) no trace or span id")
         }
+        if rejections[.badStatus] > 0 {
+            notes.append(
+                "\(counted(rejections[.badStatus], "span has", "spans have")) a status.code that cannot be read, which counts as not failed: "
+                    + "write 0, 1, 2 or STATUS_CODE_ERROR"
+            )
+        }
         if spans.unlisted > 0 {
             notes.append(
                 "there are more than \(SpanReview.nameLimit) span names: \(counted(spans.unlisted, "span is", "spans are")) not listed"

@@ -43,6 +43,8 @@ package enum Rejection: String, Sendable, CaseIterable {
     case ambiguousVersion = "ambiguous-version"
     /// Tokens that are negative, not whole, or too many.
     case badUsage = "bad-usage"
+    /// A status code that is none: the span counts, and as not failed.
+    case badStatus = "bad-status"
     /// Tokens of a model without a price, and the bundle's own has none either: no cost is known.
     case unpriced
     /// A call whose arguments say nothing of it, such as the tool's schema: it cannot be known whether it was repeated.

@@ -193,6 +193,22 @@ struct OTLPLineTests {
         #expect(parsed(text).rejections[bad.reason] == 1)
     }
 
+    @Test(
+        "A status code that is none is counted, and the span is not failed; whatever OTLP has is none of these",
+        arguments: [
+            (#""ERROR""#, 1), ("2.5", 1), ("true", 1), ("3", 1), ("-1", 1), (#""Error""#, 1), ("[2]", 1), (#""""#, 1),
+            ("{}", 1),
+            ("0", 0), ("1", 0), ("1.0", 0), (#""1""#, 0), (#""STATUS_CODE_OK""#, 0), (#""STATUS_CODE_UNSET""#, 0),
+            ("null", 0),
+        ]
+    )
+    func statusCodes(_ code: String, _ rejected: Int64) {
+        let text = line([SpanText.run(1)])
+        let written = text.replacing(/"status":\{[^}]*\}/, with: #""status":{"code":\#(code)}"#)
+        #expect(written != text && spans(written).map(\.hasFailed) == [false], "\(written)")
+        #expect(parsed(written).rejections[.badStatus] == rejected)
+    }
+
     static let badTokens = [
         SpanText.int(-1), #"{"doubleValue":"NaN"}"#, #"{"doubleValue":"Infinity"}"#, #"{"doubleValue":1.5}"#,
         #"{"intValue":"99999999999999999999"}"#, #"{"intValue":"1000000000001"}"#, SpanText.string("12"),

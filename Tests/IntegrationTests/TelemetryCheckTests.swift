@@ -115,6 +115,23 @@ import Testing
         try host.expectSound()
     }
 
+    @Test("A status code that cannot be read is said, with how many there are and how they count")
+    func statusCodes() throws {
+        let host = try host()
+        let bundle = try digest(host)
+        let text = (0..<4).map { graph($0, bundle: bundle, isError: $0 < 3) }.joined()
+        let codes = [#""ERROR""#, "2.5", "true"]
+        let written = codes.reduce(text) { text, code in
+            text.replacing(#""code":2}"#, with: #""code":\#(code)}"#, maxReplacements: 1)
+        }
+        let path = try write(written, "spans.jsonl", in: host)
+        let words = "3 spans have a status.code that cannot be read, which counts as not failed"
+        for format in ["text", "json"] {
+            let result = try host.ensign("telemetry", "check", path, "--env", "prod", "--output", format)
+            #expect(result.status == 0 && result.output.contains(words), "\(result.output)")
+        }
+    }
+
     @Test("A name that one agent declares for telemetry is that agent's, and follows the fleet")
     func declaredName() throws {
         var fleet = FleetFixture()

@@ -10,9 +10,16 @@ private struct WrittenSpan {
     /// SpanKind (opentelemetry/proto/trace/v1/trace.proto).
     var kind: Int64 = 0
     var name: JSONScanner.Text?
-    var hasErrorStatus = false
+    var status = StatusCode.fine
     var evaluations: [Evaluation] = []
     var badEvaluations: Int64 = 0
+}
+
+/// What a span's status code says.
+private enum StatusCode {
+    case fine, error
+    /// None that OTLP has.
+    case unknown
 }
 
 extension OTLPReader {
@@ -29,6 +36,7 @@ extension OTLPReader {
             return
         }
         rejections.add(.badEvaluation, written.badEvaluations)
+        if written.status == .unknown { rejections.add(.badStatus) }
         var event = event(trace, span, written, attributes, resource)
         try complete(&event, attributes, resource, kind: written.kind)
         if describes {
@@ -63,7 +71,7 @@ extension OTLPReader {
             } else if describes, scanner.equals(key, "name"), scanner.peek() == UInt8(ascii: "\"") {
                 written.name = try scanner.text()
             } else if scanner.equals(key, "status"), scanner.peek() == UInt8(ascii: "{") {
-                written.hasErrorStatus = try readStatus()
+                written.status = try readStatus()
             } else if scanner.equals(key, "events"), scanner.peek() == UInt8(ascii: "[") {
                 try readEvents(&written.evaluations, &written.badEvaluations)
             } else {
@@ -87,8 +95,8 @@ extension OTLPReader {
             parent: written.parent == 0 || written.parent == span ? nil : written.parent,
             start: Moment(nanoseconds: written.start ?? 0),
             end: Moment(nanoseconds: written.end ?? 0),
-            hasFailed: written.hasErrorStatus || attributes.errorType != nil,
-            hasErrorStatus: written.hasErrorStatus,
+            hasFailed: written.status == .error || attributes.errorType != nil,
+            hasErrorStatus: written.status == .error,
             operation: operation(attributes),
             claim: claim(attributes, resource),
             environments: environments(attributes, resource),
@@ -212,14 +220,22 @@ extension OTLPReader {
         }
     }
 
-    /// Whether a status code is ERROR. Some writers have doubles alone: 2.0 is 2.
-    private mutating func isErrorCode() throws(MalformedJSON) -> Bool {
+    /// A status code as a number or a name (protobuf's JSON mapping allows both). Some writers have doubles alone: 2.0 is 2.
+    private mutating func readStatusCode() throws(MalformedJSON) -> StatusCode {
         let start = scanner.index
         if scanner.peek() == UInt8(ascii: "\"") {
-            if scanner.equals(try scanner.text(), "STATUS_CODE_ERROR") { return true }
+            let text = try scanner.text()
+            if scanner.equals(text, "STATUS_CODE_ERROR") { return .error }
+            if scanner.equals(text, "STATUS_CODE_OK") || scanner.equals(text, "STATUS_CODE_UNSET") { return .fine }
             scanner.rewind(to: start)
         }
-        return try scanner.otlpInteger() == 2
+        // protobuf's JSON mapping takes null for what is not given.
+        let isNull = scanner.peek() == UInt8(ascii: "n")
+        switch try scanner.otlpInteger() {
+        case 2: return .error
+        case 0, 1: return .fine
+        default: return isNull ? .fine : .unknown
+        }
     }
 
     /// Reads a span's kind, as a number or a name (protobuf's JSON mapping allows both); 0 for what is not known.
@@ -235,18 +251,17 @@ extension OTLPReader {
         return try scanner.otlpInteger() ?? 0
     }
 
-    /// Whether a status is ERROR: 2, or its name (protobuf's JSON mapping allows both).
-    mutating func readStatus() throws(MalformedJSON) -> Bool {
-        var isError = false
+    private mutating func readStatus() throws(MalformedJSON) -> StatusCode {
+        var status = StatusCode.fine
         try scanner.beginObject()
         var isFirst = true
         while let key = try scanner.nextKey(&isFirst) {
             if scanner.equals(key, "code") {
-                isError = try isErrorCode()
+                status = try readStatusCode()
             } else {
                 try scanner.skip()
             }
         }
-        return isError
+        return status
     }
 }
