@@ -69,6 +69,8 @@ package struct GitConfiguration: Sendable {
         var needGit = false
         /// Whether `GIT_CONFIG_COUNT` is a number; git dies of any other.
         var hasCount = false
+        /// Whether `git -c` has set something for the programs that it starts.
+        var hasParameters = false
 
         init() {
             for (name, scope) in [("GIT_CONFIG_SYSTEM", .system), ("GIT_CONFIG_GLOBAL", .account)]
@@ -81,6 +83,9 @@ package struct GitConfiguration: Sendable {
             if let count = Machine.environment("GIT_CONFIG_COUNT").flatMap({ Int($0) }), count > 0 {
                 (needGit, hasCount) = (true, true)
             }
+            if Machine.environment("GIT_CONFIG_PARAMETERS")?.isEmpty == false {
+                (needGit, hasParameters) = (true, true)
+            }
         }
     }
 
@@ -88,6 +93,7 @@ package struct GitConfiguration: Sendable {
         var environment = Git.withoutRepository
         // Of another repository's hook is only what git itself hands to its children.
         if scopes.hasCount { environment["GIT_CONFIG_COUNT"] = nil }
+        if scopes.hasParameters { environment["GIT_CONFIG_PARAMETERS"] = nil }
         environment["LC_ALL"] = "C"
         let arguments = ["--git-dir", repository.gitDirectory, "config", "--list", "-z", "--show-scope"]
         let outcome = try Subprocess("git", arguments, environment: environment, deadline: .seconds(20)).run()

@@ -8,7 +8,7 @@ import Testing
 
     /// A way to set something that no file of the repository alone has.
     enum Way: String, CaseIterable, Sendable {
-        case global, system, count, hasconfig, gitdirPattern, gitdirPlain, onbranch, local
+        case global, system, count, parameters, hasconfig, gitdirPattern, gitdirPlain, onbranch, local
     }
 
     /// The environment in which `[ensign]` has these lines.
@@ -27,6 +27,9 @@ import Testing
                 "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "ensign.\(words[0])",
                 "GIT_CONFIG_VALUE_0": words.count > 1 ? words[1] : "true",
             ]
+        case .parameters:
+            let words = lines.split(separator: "=").map { $0.trimmingCharacters(in: .whitespaces) }
+            return ["GIT_CONFIG_PARAMETERS": "'ensign.\(words[0])'='\(words.count > 1 ? words[1] : "true")'"]
         case .hasconfig:
             try host.hostGit("remote", "add", "forge", "https://forge.example/fleet.git")
             return try included("hasconfig:remote.*.url:https://forge.example/**")
