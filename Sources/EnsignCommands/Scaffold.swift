@@ -11,6 +11,8 @@ struct Scaffold {
     let invocation: Invocation
     /// Ends in `/`. Nil in a bare repository, which has no files to write to.
     private let root: String?
+    /// What git keeps out of the work tree; nil where it keeps out nothing.
+    private let kept: SparseFiles?
     let fleet: Fleet
 
     init(_ invocation: Invocation) throws {
@@ -18,7 +20,7 @@ struct Scaffold {
         // Manifests can be started before there is a repository.
         let site = try? invocation.site()
         if let site, site.repository.workTree == nil {
-            root = nil
+            (root, kept) = (nil, nil)
             fleet = try site.fleet(at: nil, today: invocation.today).fleet
             return
         }
@@ -31,7 +33,14 @@ struct Scaffold {
             )
         }
         root = place
-        fleet = Fleet(snapshot: DirectorySnapshot(path: place), today: invocation.today)
+        kept = try site?.sparseFiles()
+        let snapshot = try site?.workTreeSnapshots(place)() ?? DirectorySnapshot(path: place)
+        fleet = Fleet(snapshot: snapshot, today: invocation.today)
+    }
+
+    /// Whether a file is there, or git has it and keeps it out of the work tree.
+    func has(_ path: String) throws -> Bool {
+        try Files.status(place(of: path)) != nil || kept?.contains(path) == true
     }
 
     /// Where a file of the fleet is written.
@@ -254,7 +263,7 @@ struct Scaffold {
         }
         var files: [String: [UInt8]] = [:]
         for file in loaded.files where file.kind == .file {
-            guard let location = file.location, let bytes = try Files.read(location, limit: 1 << 22) else { continue }
+            let bytes = try fleet.snapshot.bytes(of: file)
             files["\(RepositoryPath.version(AgentVersion.next, of: agent))/\(file.name)"] = bytes
         }
         return try write(bytes: files, next: "edit fleet/agents/\(agent)/next, then ensign release \(agent) X.Y.Z")
@@ -323,8 +332,12 @@ struct Scaffold {
 
     private func write(bytes files: [String: [UInt8]], next: String) throws -> ExitCode {
         let paths = files.keys.sorted()
-        for path in paths where try Files.status(place(of: path)) != nil {
-            throw Refusal(message: "\(path) exists already: nothing was written")
+        for path in paths where try has(path) {
+            let isKept = kept?.contains(path) == true
+            throw Refusal(
+                message: "\(path) exists already: nothing was written",
+                hints: isKept ? ["git keeps it out of this work tree: git sparse-checkout add \(path)"] : []
+            )
         }
         for path in paths {
             let place = try place(of: path)

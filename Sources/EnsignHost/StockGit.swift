@@ -35,6 +35,7 @@ package enum Git {
         in site: Site,
         input: String = "",
         deadline: Duration = .seconds(120),
+        outputLimit: Int = 1 << 24,
         isCancelled: (@Sendable () -> Bool)? = nil
     ) throws(SystemError) -> Subprocess.Outcome {
         var environment = withoutRepository
@@ -47,6 +48,7 @@ package enum Git {
             input: Array(input.utf8),
             deadline: deadline
         )
+        process.outputLimit = outputLimit
         if let isCancelled {
             // With what it has started: an ssh that hangs outlives git otherwise.
             (process.isCancelled, process.leadsGroup) = (isCancelled, true)

@@ -38,7 +38,8 @@ extension Completer {
         var fleets: [Fleet] = []
         if let site, let fleet = try? site.fleet(at: nil, today: today).fleet { fleets.append(fleet) }
         if let folder = site.map(\.repository.workTree) ?? "\(values["repo"] ?? ".")/" {
-            fleets.append(Fleet(snapshot: DirectorySnapshot(path: folder), today: today))
+            let snapshot = try? site?.workTreeSnapshots(folder)()
+            fleets.append(Fleet(snapshot: snapshot ?? DirectorySnapshot(path: folder), today: today))
         }
         return fleets
     }

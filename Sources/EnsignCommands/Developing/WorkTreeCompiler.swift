@@ -16,6 +16,8 @@ struct WorkTreeCompiler: Sendable {
     let agent: AgentID
     /// Instead of the deployed one; nil for that.
     let version: AgentVersion?
+    /// What is read; nil for what is on disk.
+    var snapshots: (@Sendable () throws -> any Snapshot)?
 
     /// What a work tree says now.
     struct Result {
@@ -32,7 +34,7 @@ struct WorkTreeCompiler: Sendable {
     /// - Parameter before: What was live until now: limits and prices that cannot be read stay as they were.
     /// - Throws: When files cannot be read.
     func compile(before: GatewayPolicy?, today: CalendarDate) throws -> Result {
-        let fleet = Fleet(snapshot: DirectorySnapshot(path: path), today: today)
+        let fleet = Fleet(snapshot: try snapshots?() ?? DirectorySnapshot(path: path), today: today)
         var result = Result(state: nil, findings: [], concerned: [agent], fleet: fleet)
         do {
             let state = try state(fleet, before: before, &result.concerned)

@@ -196,7 +196,7 @@ struct ToolDestination {
         return (target, ImportDecision(.look, "version", why))
     }
 
-    func has(_ path: String) -> Bool { ((try? Files.status(scaffold.place(of: path))) ?? nil) != nil }
+    func has(_ path: String) -> Bool { (try? scaffold.has(path)) ?? false }
 
     func bytes(_ path: String) -> [UInt8]? { fleet.source(path) }
 

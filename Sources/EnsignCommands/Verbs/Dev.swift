@@ -77,14 +77,16 @@ private struct DevCommand {
         var root = workTree
         while root.count > 1, root.hasSuffix("/") { root.removeLast() }
         let agent = try invocation.agent(0)
-        let fleet = Fleet(snapshot: DirectorySnapshot(path: root), today: invocation.today)
+        let snapshots = try site.workTreeSnapshots(root)
+        let fleet = Fleet(snapshot: try snapshots(), today: invocation.today)
         let environment = try invocation.developed(fleet)
         try invocation.requireDeployed(agent, environment, fleet)
         compiler = WorkTreeCompiler(
             path: root,
             environment: environment,
             agent: agent,
-            version: try invocation.version("version")
+            version: try invocation.version("version"),
+            snapshots: snapshots
         )
         config = try invocation.operatorFile(site, root)
         listens = Self.listens(config)

@@ -182,9 +182,8 @@ extension Invocation {
             guard let path = site.repository.workTree else {
                 throw Failure(message: "a bare repository has no work tree", hints: ["name a revision instead"])
             }
-            return Desired(source: PlanSource(name: "the work tree", commit: nil), tree: nil) {
-                DirectorySnapshot(path: path)
-            }
+            let source = PlanSource(name: "the work tree", commit: nil)
+            return Desired(source: source, tree: nil, snapshots: try site.workTreeSnapshots(path))
         }
         if argument(0) == nil, let (name, commit) = try site.checkedOut() {
             return try Desired(site, commit, name: name)

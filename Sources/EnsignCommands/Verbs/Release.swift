@@ -35,7 +35,7 @@ extension Verb {
         guard let root = site.repository.workTree else {
             throw Failure(message: "a bare repository has no work tree", hints: ["run it in a clone"])
         }
-        let fleet = Fleet(snapshot: DirectorySnapshot(path: root), today: invocation.today)
+        let fleet = Fleet(snapshot: try site.workTreeSnapshots(root)(), today: invocation.today)
         guard let loaded = try fleet.agent(agent, .next) else {
             if try !fleet.declares(agent) { try invocation.requireKnown(agent, nil, site) }
             throw Failure(
@@ -50,7 +50,7 @@ extension Verb {
         guard !fleet.hasErrors else { return .invalid }
         let from = RepositoryPath.version(AgentVersion.next, of: agent)
         let to = RepositoryPath.version(version, of: agent)
-        guard try Files.status(root + to) == nil else {
+        guard try Files.status(root + to) == nil, try !fleet.agentVersions(agent).contains(.release(version)) else {
             throw Refusal(
                 message: "\(to) exists already, and a released version never changes",
                 hints: ["choose another version"]
@@ -60,11 +60,12 @@ extension Verb {
         let temporary = "\(root)fleet/agents/\(agent)/.ensign-\(version)"
         try Files.makeDirectories(temporary)
         for file in loaded.files where file.kind == .file {
-            guard let location = file.location, let bytes = try Files.read(location, limit: 1 << 22) else { continue }
-            try Files.replace("\(temporary)/\(file.name)", with: bytes)
+            try Files.replace("\(temporary)/\(file.name)", with: fleet.snapshot.bytes(of: file))
         }
         try Files.rename(temporary, to: root + to)
-        try Git.check(["--work-tree", root, "add", "--", root + to], in: site)
+        // Git keeps what is new out as well, where it keeps out what is beside it.
+        let isSparse = try site.configuration.bool("core.sparsecheckout") == true
+        try Git.check(["--work-tree", root, "add"] + (isSparse ? ["--sparse"] : []) + ["--", root + to], in: site)
         invocation.console.line("\(agent) \(version) is frozen from \(from) and staged: \(to)")
         if !invocation.isQuiet {
             let changed = try Git.run(["--work-tree", root, "status", "--porcelain", "--", root + from], in: site)

@@ -52,6 +52,10 @@ extension Invocation {
                 throw UsageError(message: "PATH and --rev exclude each other", verb: verb.name)
             }
             guard let place = Files.canonical(path) else { throw Failure(message: "there is no directory '\(path)'") }
+            // The whole work tree has what git keeps out of it, however it is named.
+            if let site = try? site(), let root = site.repository.workTree, Files.canonical(root) == place {
+                return (try site.workTreeSnapshots(root), path, nil)
+            }
             return ({ DirectorySnapshot(path: place) }, path, nil)
         }
         let site = try site()
@@ -59,7 +63,7 @@ extension Invocation {
             GitSnapshot(site.repository, tree: try site.repository.commit(commit).tree)
         }
         if self["rev"] == nil, let workTree = site.repository.workTree {
-            return ({ DirectorySnapshot(path: workTree) }, "the work tree", branch)
+            return (try site.workTreeSnapshots(workTree), "the work tree", branch)
         }
         let (_, commit) = try site.fleet(at: self["rev"], today: today)
         return (
