@@ -69,7 +69,7 @@ package struct GitConfiguration: Sendable {
         var needGit = false
         /// Whether `GIT_CONFIG_COUNT` is a number; git dies of any other.
         var hasCount = false
-        /// Whether `git -c` has set something for the programs that it starts.
+        /// Whether `git -c` has set something for the programs that it starts, `'key'='value'`; git dies of any other form.
         var hasParameters = false
 
         init() {
@@ -83,7 +83,7 @@ package struct GitConfiguration: Sendable {
             if let count = Machine.environment("GIT_CONFIG_COUNT").flatMap({ Int($0) }), count > 0 {
                 (needGit, hasCount) = (true, true)
             }
-            if Machine.environment("GIT_CONFIG_PARAMETERS")?.isEmpty == false {
+            if Machine.environment("GIT_CONFIG_PARAMETERS")?.hasPrefix("'") == true {
                 (needGit, hasParameters) = (true, true)
             }
         }
