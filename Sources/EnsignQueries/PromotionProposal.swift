@@ -172,7 +172,11 @@ private struct Finder {
             agent: agent,
             reason: objection.reason,
             hint: "to promote it all the same: --force"
-                + (objection.stable.map { "; what runs there: --version \($0)" } ?? "")
+                + (objection.stable.map { stable in
+                    stable == .next
+                        ? "; or push it first, so that '\(source)' runs what 'next' says"
+                        : "; what runs there: --version \(stable)"
+                } ?? "")
         )
     }
 

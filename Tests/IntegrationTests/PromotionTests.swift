@@ -41,6 +41,31 @@ import Testing
         #expect(try host.ensignInWork("promote", "support/refund-triage", "--to", "prod").status == 4)
     }
 
+    @Test(
+        "What is released as the source runs it, under the name next, is proven there; what it does not run yet is not"
+    )
+    func promoteReleasedNext() throws {
+        let host = try Host()
+        try host.git("fetch", "-q", "origin", "refs/ensign/ledger/*:refs/ensign/ledger/*")
+        let agent = "support/refund-triage"
+        func release(_ version: String) throws -> CommandResult {
+            #expect(try host.ensignInWork("release", agent, version).status == 0)
+            try host.git("add", "-A")
+            try host.git("commit", "-q", "-m", version)
+            return try host.ensignInWork("promote", agent, "--to", "staging", "--version", version)
+        }
+        let proven = try release("1.6.0")
+        #expect(proven.status == 0, "\(proven.errors)")
+        try host.edit("fleet/agents/\(agent)/next/prompt.md", "Read the ticket.", "Read the ticket twice.")
+        let early = try release("1.7.0")
+        #expect(early.status == 4 && early.errors.contains("'dev' runs next, not yet 1.7.0"), "\(early.errors)")
+        #expect(early.errors.contains("push it first") && !early.errors.contains("--version next"), "\(early.errors)")
+        try host.git("push", "-q", "origin", "main")
+        try host.git("fetch", "-q", "origin", "refs/ensign/ledger/*:refs/ensign/ledger/*")
+        let later = try host.ensignInWork("promote", agent, "--to", "staging", "--version", "1.7.0")
+        #expect(later.status == 0, "\(later.errors)")
+    }
+
     @Test("promote keeps comments, quotes and odd formatting")
     func promoteKeepsBytes() throws {
         let host = try Host()
