@@ -68,7 +68,7 @@ package struct TargetOwnership: Sendable {
     /// Another environment's live directory that this one is or lies in: one that says so, or the place that an
     /// environment has by default, published or not.
     private func outer() -> Owner? {
-        for written in Set([path, Files.canonical(path) ?? path]) {
+        for written in [path, Files.canonical(path) ?? path] {
             var folder = written
             while let parent = Files.parent(of: folder), parent != folder {
                 let place = parent == files.liveFolder ? String(folder.dropFirst(parent.count + 1)) : nil
