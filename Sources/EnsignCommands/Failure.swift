@@ -24,13 +24,7 @@ extension Explanation {
         case let error as Failure: self.init(error)
         case let error as ReconcileError: self.init(error)
         case let error as LedgerError:
-            self.init(
-                error.description,
-                error.isIntegrity
-                    ? ["'ensign verify' says what is wrong; docs/recovery.md says how to go on from a mirror"]
-                    : error.repair,
-                error.isIntegrity ? .integrity : .failed
-            )
+            self.init(error.description, error.repair, error.isIntegrity ? .integrity : .failed)
         case let error as LedgerCheck.NoLedger: self.init(error.description, [Ledger.fetching], .failed)
         case let error as GitError: self.init(error.description, error.repair, .failed)
         case let error as SystemError: self.init(error.description, error.repair, .failed)
@@ -87,9 +81,11 @@ extension LedgerError {
         case .unreadableState, .missingSource: GitError.damage
         case .rolledBack, .behind, .forked:
             [
-                "fetch what is missing from a mirror; if none has it: 'ensign reconcile --accept-loss', docs/recovery.md"
+                "docs/recovery.md says how to go on from a mirror; if none has what is missing: "
+                    + "'ensign reconcile --env ENV --accept-loss'"
             ]
-        case .key, .tooLarge, .broken: []
+        case .broken: ["'ensign verify' says what is wrong; docs/recovery.md says how to go on from a mirror"]
+        case .key, .tooLarge: []
         }
     }
 }

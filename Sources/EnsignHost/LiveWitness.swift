@@ -31,14 +31,12 @@ package struct LiveWitness {
         return try entryOfRoutes(after: newest)
     }
 
-    /// Agents whose route says that they are halted, as of an entry newer than that number; sorted.
-    package func halted(after newest: Int64) throws -> [AgentID] {
+    /// Agents whose route says that they are halted, of whatever chain its entry is; sorted.
+    package func halted() throws -> [AgentID] {
         let keys = try keys()
         return try target.agents(of: nil).filter { agent in
-            guard let bytes = try target.read(LivePath.route(agent)), Route.isHalted(bytes),
-                let entry = try prove(bytes, .route(agent), keys)
-            else { return false }
-            return entry > newest
+            guard let bytes = try target.read(LivePath.route(agent)), Route.isHalted(bytes) else { return false }
+            return try prove(bytes, .route(agent), keys) != nil
         }
         .sorted()
     }

@@ -59,25 +59,32 @@ package struct TargetOwnership: Sendable {
         return named == environment ? .own : .environment(named)
     }
 
-    /// The environment that a directory's header names.
+    /// The environment that a directory's header names; nil also for other files of that name.
     private static func environment(at folder: String) -> String? {
-        let header = try? Files.read("\(folder)/\(LivePath.header)", limit: 65_536)
-        return header.flatMap { try? JSONParser.parse($0) }?["environment"]?.string
+        guard let header = try? Files.read("\(folder)/\(LivePath.header)", limit: 65_536),
+            let value = try? JSONParser.parse(header), value["v"]?.int != nil, value["entry"]?.object != nil
+        else { return nil }
+        return value["environment"]?.string
     }
 
     /// Another environment's live directory that this one is or lies in: one that says so, or the place that an
     /// environment has by default, published or not.
     private func outer() -> Owner? {
-        for written in [path, Files.canonical(path) ?? path] {
-            var folder = written
-            while let parent = Files.parent(of: folder), parent != folder {
-                let place = parent == files.liveFolder ? String(folder.dropFirst(parent.count + 1)) : nil
-                if let place, place != environment {
-                    return folder == written ? .environment(place) : .within(folder, place)
-                }
-                if let named = Self.environment(at: parent), named != environment { return .within(parent, named) }
-                folder = parent
+        guard Self.environment(at: path) != environment else { return nil }
+        // As far as it is there, without links and `..`.
+        var folder = path
+        while Files.canonical(folder) == nil, let parent = Files.parent(of: folder), parent != folder { folder = parent }
+        guard let there = Files.canonical(folder) else { return nil }
+        let places = Files.canonical(files.liveFolder) ?? files.liveFolder
+        var place = there + path.dropFirst(folder.count)
+        var isOuter = false
+        while let parent = Files.parent(of: place), parent != place {
+            if parent == places, place != "\(parent)/\(environment)" {
+                let name = String(place.dropFirst(parent.count + 1))
+                return isOuter ? .within(place, name) : .environment(name)
             }
+            if isOuter, let named = Self.environment(at: place), named != environment { return .within(place, named) }
+            (place, isOuter) = (parent, true)
         }
         return nil
     }

@@ -168,11 +168,18 @@ package struct Ledger {
     /// Checks the tip against what was seen here before: the high-water mark, and what was signed with an entry's number.
     /// A backup that is put back brings its own mark.
     ///
+    /// - Parameter demandsWitness: Whether it is an error that what was signed cannot be read: for a run that changes it. Others
+    ///   may read the ledger and nothing else.
     /// - Throws: ``LedgerError`` when the ledger was rolled back or forked.
-    package func checkHighWater(_ tip: RecordedEntry?) throws {
+    package func checkHighWater(_ tip: RecordedEntry?, demandsWitness: Bool = false) throws {
         try checkMark(tip)
         let newest = tip?.entry.sequence ?? -1
-        guard let signed = try witness?(newest) else { return }
+        let signed: Int64?
+        do { signed = try witness?(newest) } catch {
+            guard tip == nil || demandsWitness else { return }
+            throw error
+        }
+        guard let signed else { return }
         // Another process may have gone on in the meantime.
         if let now = try self.tip(), now.entry.sequence >= signed { return }
         throw LedgerError.behind(environment: environment, at: newest, signed: signed)

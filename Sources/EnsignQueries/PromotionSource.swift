@@ -1,6 +1,7 @@
 package import EnsignHost
 import EnsignLedger
 package import EnsignModel
+import EnsignReconciler
 
 /// Whether an environment has proven a version: what `promote` asks before it takes it further, whoever names the version.
 package struct PromotionSource {
@@ -8,11 +9,15 @@ package struct PromotionSource {
     private let ledger: Ledger
     /// Nil where the ledger is not here: then the manifests are all that is known.
     private let tip: RecordedEntry?
+    /// In effect there, and not on record yet: where both environments are of one host.
+    private let stops: [HaltRecord]
 
     package init(_ site: Site, _ environment: String) throws {
         self.environment = environment
         ledger = site.ledger(environment)
         tip = try ledger.checkedTip()
+        let pending = site.reconciles ? try HaltsFile(path: site.files.halts(environment)).read().pending : []
+        stops = pending.filter { $0.kind == .halt }
     }
 
     /// Why a version is not one to take further.
@@ -32,6 +37,12 @@ package struct PromotionSource {
         of agent: AgentID
     ) throws -> Objection? {
         guard let tip else { return nil }
+        if stops.contains(where: { $0.scope.covers(agent) }) {
+            return Objection(
+                reason: "'\(environment)' has stopped it, and does not have that on record yet",
+                stable: nil
+            )
+        }
         let recorded = RecordedTree(repository: ledger.repository, tip: tip)
         let state = try recorded.agent(agent)?.state
         let stable = try state?.stable.flatMap { try recorded.bundle($0.digest) }

@@ -147,7 +147,10 @@ extension ReconcileSession {
         }
     }
 
-    func writeFailure(_ message: String) throws { try write("failed", message) }
+    func writeFailure(_ message: String) throws {
+        // What waits for its record is said until it has one.
+        if !report.leavesStatus { try write("failed", message) }
+    }
 
     private func write(_ result: String, _ message: String) throws {
         let file = StateFile<Status>(site.files, environment)

@@ -14,7 +14,7 @@ package struct Reconciler {
     package let site: Site
     package let environment: String
     package let actor: Entry.Actor
-    package let options: Options
+    package private(set) var options: Options
 
     /// How one reconcile works.
     package struct Options: Sendable {
@@ -30,6 +30,9 @@ package struct Reconciler {
         /// Live folders in which something is known to have happened: looked at whatever their times say.
         package var suspectFolders: Set<String> = []
         package var lockTimeout: Duration = .seconds(60)
+        /// The stops that were remembered when an operator asked for the end of some; nil where nobody did. Those that came
+        /// since are not what ends: they hold, and wait with their record until it is over.
+        package var knownStops: Set<UInt64>?
         /// What an operator asks of an agent along with it.
         package var request: OperatorRequest?
         /// Telemetry that something else reads all the time.
@@ -198,7 +201,9 @@ package struct Reconciler {
         try? halts.file.prepare()
         try LeftoverFiles.sweep(site.files, environment: environment, now: Timestamp(seconds: options.clock.wall()))
         FormerState.takeOver(site.files, environment)
-        var session = try ReconcileSession(self)
+        var reconciler = self
+        reconciler.options.request = try options.request.map { try halts.meant(by: $0, known: options.knownStops) }
+        var session = try ReconcileSession(reconciler)
         session.prepareNotifications()
         do {
             let report = try body(&session)

@@ -108,6 +108,19 @@ import Testing
         }
         try host.hostGit("config", "ensign.prod.target", "directory:\(host.scratch.path)/prod-live")
         #expect(try host.ensign("reconcile", "--env", "prod").status == 0)
+        // Its own place, however it is written, and folders beside somebody's file of that name are none of that.
+        try host.scratch.write("app/fleet.json", #"{"environment":"production","name":"trucks"}"#)
+        let own = "\(host.bare)/ensign/live/prod"
+        for folder in ["\(host.scratch.path)/app/prod", "\(host.bare)/ensign/live/../live/prod", own] {
+            try host.hostGit("config", "ensign.prod.target", "directory:\(folder)")
+            let result = try host.ensign("reconcile", "--env", "prod")
+            #expect(result.status == 0, "\(folder): \(result.errors)")
+        }
+        // One that says that it is this environment's is, wherever it lies.
+        let blue = "\(host.bare)/ensign/live/blue"
+        try FileManager.default.copyItem(atPath: own, toPath: blue)
+        try host.hostGit("config", "ensign.prod.target", "directory:\(blue)")
+        #expect(try host.ensign("reconcile", "--env", "prod").status == 0)
     }
 }
 

@@ -107,6 +107,49 @@ import Testing
         #expect(try host.ensign("drift", "--env", "prod", "--detailed-exitcode").status == 0)
     }
 
+    @Test(
+        "A resume that waits for its turn does not end a stop that came since, whatever the first one was",
+        arguments: [["support/triage"], ["--all"]],
+        [true, false]
+    )
+    func haltedWhileResuming(_ scope: [String], _ isRecorded: Bool) throws {
+        let host = try host()
+        let lock = "\(host.bare)/ensign/locks/prod"
+        let key = "\(host.bare)/ensign/keys/prod"
+        if !isRecorded { try FileManager.default.moveItem(atPath: key, toPath: key + ".away") }
+        #expect(try host.ensign(arguments: ["halt"] + scope + ["--env", "prod", "--reason", "first"]).status == 0)
+        if !isRecorded { try FileManager.default.moveItem(atPath: key + ".away", toPath: key) }
+        let script = """
+            exec 9>>"$1"; flock 9
+            "$2" resume $3 --env prod --reason go 9>&- & resume=$!
+            sleep 1
+            "$2" halt support/triage --env prod --reason second 9>&- & halt=$!
+            sleep 1
+            exec 9>&-
+            wait $halt; echo "halt $?"; wait $resume; echo "resume $?"
+            """
+        let arguments = ["-c", script, "sh", lock, Host.ensign, scope.joined(separator: " ")]
+        let result = try run("sh", arguments, in: host.bare)
+        #expect(result.output.contains("halt 0"), "\(result.output)\(result.errors)")
+        #expect(isHalted(host), "\(result.output)\(result.errors)")
+        #expect(try host.ensign("reconcile", "--env", "prod").status == 0)
+        #expect(isHalted(host), "\(result.output)\(result.errors)")
+        try host.expectSound()
+        #expect(try host.ensign("resume", "support/triage", "--env", "prod", "--reason", "x").status == 0)
+        #expect(!isHalted(host))
+    }
+
+    @Test("A halt that could not be recorded is no failure of the environment once it is")
+    func recordedLater() throws {
+        let host = try host()
+        let key = "\(host.bare)/ensign/keys/prod"
+        try FileManager.default.moveItem(atPath: key, toPath: key + ".away")
+        #expect(try halt(host, "support/triage").errors.contains("not recorded yet"))
+        try FileManager.default.moveItem(atPath: key + ".away", toPath: key)
+        #expect(try halt(host, "support/desk").status == 0)
+        #expect(try host.ensign("status", "--env", "prod", "--output", "json").output.contains(#""result": "ok""#))
+    }
+
     // MARK: The usual way
 
     @Test("A halted agent has no route, is on record, and comes back with its stable version")

@@ -221,6 +221,41 @@ import Testing
         #expect(try phase() == "stable")
     }
 
+    @Test("After a fork the other chain counts where an operator says so, and who was halted by this one stays halted")
+    func acceptedFork() throws {
+        let host = try Host(fleet: FleetFixture())
+        let other = "\(host.scratch.path)/other.git"
+        try FileManager.default.copyItem(atPath: host.bare, toPath: other)
+        let halt = ["--env", "prod", "--reason", "x"]
+        #expect(try run(Host.ensign, ["halt", "support/desk"] + halt, in: other).status == 0)
+        #expect(try host.ensign(arguments: ["halt", "support/triage"] + halt).status == 0)
+        try host.hostGit("fetch", "-q", other, "+refs/ensign/ledger/prod:refs/ensign/ledger/prod")
+        let forked = try host.ensign("reconcile", "--env", "prod")
+        #expect(forked.status == 5 && forked.errors.contains("--accept-loss"), "\(forked.errors)")
+        let accepted = try host.ensign("reconcile", "--env", "prod", "--accept-loss")
+        #expect(accepted.status == 0, "\(accepted.errors)")
+        for agent in ["triage", "desk"] {
+            #expect(try host.liveJSON("agents/support/\(agent).json")["phase"] as? String == "halted", "\(agent)")
+        }
+        try host.expectSound()
+    }
+
+    @Test("Whoever may not read what is live, or the key, reads the ledger all the same", arguments: ["keys", "live"])
+    func auditor(_ hidden: String) throws {
+        let host = try Host(fleet: FleetFixture())
+        // An account that may read the repository, and not that folder.
+        try host.scratch.write("auditor/.gitconfig", "[safe]\n\tdirectory = \(host.bare)\n")
+        let script = """
+            chmod -R a+rX "$1" "$(dirname "$1")/auditor" && chmod 755 "$(dirname "$1")" && chmod 700 "$1/ensign/$2"
+            exec setpriv --reuid 65534 --regid 65534 --clear-groups \\
+                env -u GIT_CONFIG_COUNT -u GIT_CONFIG_GLOBAL HOME="$(dirname "$1")/auditor" "$3" verify --env prod --repo "$1"
+            """
+        let result = try run("sh", ["-c", script, "sh", host.bare, hidden, Host.ensign], in: "/")
+        // Only root may become another account.
+        if result.errors.contains("setpriv:") { return }
+        #expect(result.status == 0 && result.output.contains("intact"), "\(result.output)\(result.errors)")
+    }
+
     @Test(
         "Whoever has lost the key too, or has nothing live, begins anew",
         arguments: ["ensign/keys/prod", "ensign/live"]

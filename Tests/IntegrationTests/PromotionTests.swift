@@ -66,6 +66,19 @@ import Testing
         #expect(later.status == 0, "\(later.errors)")
     }
 
+    @Test("promote takes nothing that its source has stopped, also where that is not on record yet")
+    func promoteStopped() throws {
+        let host = try Host()
+        let agent = "support/refund-triage"
+        let key = "\(host.bare)/ensign/keys/staging"
+        try FileManager.default.moveItem(atPath: key, toPath: key + ".away")
+        #expect(try host.ensign("halt", agent, "--env", "staging", "--reason", "x").status == 0)
+        for words in [["promote", agent, "--to", "prod"], ["promote", agent, "--to", "prod", "--version", "1.5.0"]] {
+            let refused = try host.ensign(arguments: words)
+            #expect(refused.status == 4 && refused.errors.contains("on record yet"), "\(refused.errors)")
+        }
+    }
+
     @Test("promote keeps comments, quotes and odd formatting")
     func promoteKeepsBytes() throws {
         let host = try Host()

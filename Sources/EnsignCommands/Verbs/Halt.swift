@@ -123,17 +123,12 @@ private struct HaltCommand {
     func run() throws -> ExitCode {
         let before = try known()
         var effect = HaltSwitch.Effect()
-        var recording: Result<Reconciler.Report, any Error>?
-        if before.isPending {
-            // Carried out again all the same: somebody may have put a route back by hand.
-            try reaching { try halts.enforce() }
-        } else {
-            // Also for agents that are halted by the record: a resume may be under way, or have died before it was on record.
-            effect = try reaching { try halts.pull([record]) }
-            if before.isOnRecord { effect.agents = effect.stopped }
-            if invocation.format == .text, !before.isOnRecord || !effect.stopped.isEmpty { tell(effect) }
-            recording = Result { try recorded(effect.forgotten == nil ? [] : [record]) }
-        }
+        // Also for agents that are halted already: somebody may have put a route back by hand, and a resume may be under way,
+        // or have died before it was on record. It ends the stops that it knew, and not this one.
+        effect = try reaching { try halts.pull([record]) }
+        if before.isHalted { effect.agents = effect.stopped }
+        if invocation.format == .text, !before.isHalted || !effect.stopped.isEmpty { tell(effect) }
+        let recording = Result { try recorded(effect.forgotten == nil ? [] : [record]) }
         let result = try finish(before, effect, recording)
         invocation.notify(environment, site)
         return result
@@ -154,10 +149,8 @@ private struct HaltCommand {
     private struct Known {
         /// Agents that are stopped by hand or by a rule already.
         var already: [AgentID] = []
-        /// Whether this very stop waits for its record: it is in effect until it has one.
-        var isPending = false
-        /// Whether the ledger has the stop, and of all that it covers.
-        var isOnRecord = false
+        /// Whether this very stop is on record, of all that it covers, or waits for its record.
+        var isHalted = false
     }
 
     /// What is known of the agents. The ledger may be unusable: then the target alone says which there are.
@@ -184,8 +177,7 @@ private struct HaltCommand {
         }
         let areAll = known.already.count == agents.count
         let isWhole = try !scope.coversLater || tree?.halts()[scope] != nil
-        known.isPending = pending.contains { $0.scope == scope }
-        known.isOnRecord = isWhole && areAll
+        known.isHalted = pending.contains { $0.scope == scope } || isWhole && areAll
         return known
     }
 
@@ -240,12 +232,11 @@ private struct HaltCommand {
     private func finish(
         _ before: Known,
         _ effect: HaltSwitch.Effect,
-        _ recording: Result<Reconciler.Report, any Error>?
+        _ recording: Result<Reconciler.Report, any Error>
     ) throws -> ExitCode {
         var entry: PlanEntry?
         var failure: (any Error)?
         switch recording {
-        case nil: break
         case .success(let report): entry = report.halts.isEmpty ? nil : report.entry
         case .failure(let error): failure = error
         }

@@ -41,8 +41,12 @@ extension Verb {
         try invocation.requireHost(site, environment, scope, halted: false)
         try invocation.requireKnown(environment, site)
         if case .agent(let agent) = scope { try invocation.requireKnown(agent, environment, site) }
+        var options = Reconciler.Options()
+        // Whoever stops an agent from here on does not know of this, and is not meant.
+        options.knownStops = Set(try HaltSwitch(site, environment).file.remembered().map(\.id))
         // Stops that are not on record yet come first: they are what is resumed.
-        _ = try Reconciler(site: site, environment: environment, actor: invocation.actor(.cli)).recordHalts()
+        _ = try Reconciler(site: site, environment: environment, actor: invocation.actor(.cli), options: options)
+            .recordHalts()
         let halted = try HaltedAgents(site, environment)
         let agents = try halted.asked(scope, environment)
         var request = OperatorRequest(
@@ -52,7 +56,6 @@ extension Verb {
             reason: reason
         )
         request.scope = scope
-        var options = Reconciler.Options()
         options.request = request
         let reconciler = Reconciler(
             site: site,
@@ -81,7 +84,10 @@ extension Verb {
             }
             throw Failure(
                 message: "'\(agent)' is still halted",
-                hints: ["if it is no longer declared and prune is off, nothing of it is planned: declare or remove it"]
+                hints: [
+                    "somebody may have stopped it again meanwhile: 'ensign status --env \(environment)' says since when",
+                    "if it is no longer declared and prune is off, nothing of it is planned: declare or remove it",
+                ]
             )
         }
         for team in still.halts.teams.keys.sorted() where scope == .all {

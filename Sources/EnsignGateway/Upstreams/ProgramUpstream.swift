@@ -62,8 +62,9 @@ package final class ProgramUpstream: Upstream {
 
     // MARK: Upstream
 
-    package func listing(within time: Duration) throws(UpstreamFailure) -> ServerListing {
-        let (session, era) = try session(until: .now + time, Cancellation())
+    package func listing(within time: Duration, waitsForStart: Bool) throws(UpstreamFailure) -> ServerListing {
+        let patience = waitsForStart ? max(time, address.startTimeout) : time
+        let (session, era) = try session(until: .now + patience, Cancellation())
         // Starting is not part of the list's time: whoever has waited for it wants what it offers.
         let deadline = ContinuousClock.now + time
         let kept = state.withLock { state -> ServerListing? in

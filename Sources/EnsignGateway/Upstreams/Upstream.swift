@@ -7,7 +7,11 @@ package import EnsignModel
 /// Safe from any number of threads; calls run beside each other. Knows nothing of agents and grants.
 package protocol Upstream: Sendable {
     /// What it offers now, all pages. Kept until it says that its list has changed, or its connection ends.
-    func listing(within time: Duration) throws(UpstreamFailure) -> ServerListing
+    ///
+    /// - Parameters:
+    ///   - time: How long it may take, besides its start.
+    ///   - waitsForStart: Whether a start that somebody else has begun is waited for as long as it may take.
+    func listing(within time: Duration, waitsForStart: Bool) throws(UpstreamFailure) -> ServerListing
 
     /// Makes one call and blocks until it is over.
     func call(_ call: UpstreamCall) -> UpstreamOutcome
@@ -21,6 +25,10 @@ package protocol Upstream: Sendable {
 }
 
 extension Upstream {
+    package func listing(within time: Duration) throws(UpstreamFailure) -> ServerListing {
+        try listing(within: time, waitsForStart: true)
+    }
+
     package var said: [UInt8] { [] }
 }
 

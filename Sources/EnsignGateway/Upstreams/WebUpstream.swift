@@ -47,7 +47,7 @@ package final class WebUpstream: Upstream {
 
     // MARK: Upstream
 
-    package func listing(within time: Duration) throws(UpstreamFailure) -> ServerListing {
+    package func listing(within time: Duration, waitsForStart: Bool) throws(UpstreamFailure) -> ServerListing {
         if let kept = state.withLock({ $0.listing }), kept.until > .now { return kept.value }
         let deadline = ContinuousClock.now + time
         let greeting = try self.greeting(until: deadline, Cancellation())

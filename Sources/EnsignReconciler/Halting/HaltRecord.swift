@@ -117,15 +117,23 @@ extension HaltRecord {
             case 0 where HaltRecord.isFree(bytes): self = .free
             case HaltRecord.doneMark: self = .done
             case HaltRecord.pendingMark where HaltRecord.isWhole(bytes):
-                let text = Array(bytes.dropFirst(18).dropLast())
-                guard let json = try? JSONParser.parse(text), let record = HaltRecord(json) else {
-                    self = .unknown
-                    return
-                }
-                self = .pending(record)
+                self = HaltRecord(whole: bytes).map { .pending($0) } ?? .unknown
             default: self = .damaged
             }
         }
+    }
+
+    /// A record, pending or not; nil where it is not whole, or of a kind that this version does not know.
+    init?(remembered bytes: ArraySlice<UInt8>) {
+        guard let mark = bytes.first, bytes.count == Self.size, [Self.pendingMark, Self.doneMark].contains(mark),
+            Self.isWhole(bytes)
+        else { return nil }
+        self.init(whole: bytes)
+    }
+
+    private init?(whole bytes: ArraySlice<UInt8>) {
+        guard let json = try? JSONParser.parse(Array(bytes.dropFirst(18).dropLast())) else { return nil }
+        self.init(json)
     }
 
     private static let zeros = [UInt8](repeating: 0, count: size)

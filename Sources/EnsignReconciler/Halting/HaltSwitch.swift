@@ -1,6 +1,7 @@
 package import EnsignHost
 import EnsignLedger
 package import EnsignModel
+import EnsignPlanner
 import EnsignPolicy
 import EnsignSystem
 package import EnsignTargets
@@ -83,6 +84,19 @@ package struct HaltSwitch: Sendable {
             return
         case .unknown, .within, .environment: try ownership.check()
         }
+    }
+
+    /// What is left of an operator's request: it ends none of the stops that came since it was given. Those may be on record
+    /// by now, and leave nothing in the ledger where their agents were halted already.
+    ///
+    /// - Parameter known: The records that were there when it was given.
+    func meant(by request: OperatorRequest, known: Set<UInt64>?) throws -> OperatorRequest {
+        guard let known, request.operation == .unhalt else { return request }
+        let newer = try file.remembered().filter { $0.kind == .halt && !known.contains($0.id) }
+        var rest = request
+        rest.agents = rest.agents.filter { agent in !newer.contains { $0.scope.covers(agent) } }
+        if let scope = rest.scope, newer.contains(where: { $0.scope == scope }) { rest.scope = nil }
+        return rest
     }
 
     /// Whether an agent has a route in the target, halted or not.

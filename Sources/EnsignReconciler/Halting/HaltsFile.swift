@@ -89,6 +89,19 @@ package struct HaltsFile: Sendable {
         }
     }
 
+    /// All records that have not been written over since: those that the ledger has, too.
+    package func remembered() throws -> [HaltRecord] {
+        guard try Files.status(path) != nil else { return [] }
+        return try open(writing: false) { file in
+            try file.locked(exclusively: false, timeout: Self.timeout, path) {
+                let bytes = try places(file)
+                return (1..<max(1, bytes.count / HaltRecord.size)).compactMap { index in
+                    HaltRecord(remembered: bytes[index * HaltRecord.size..<(index + 1) * HaltRecord.size])
+                }
+            }
+        }
+    }
+
     /// Each run reads it several times, and nearly all of it is free: a part at a time.
     func contents(of file: borrowing FileDescriptor) throws -> Contents {
         var contents = Contents()

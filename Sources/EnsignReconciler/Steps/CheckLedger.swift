@@ -8,7 +8,7 @@ import EnsignTargets
 /// Step 1: is the ledger what this clone has seen, and the target its own?
 extension ReconcileSession {
     mutating func checkLedger() throws {
-        do { try ledger.checkHighWater(tip) } catch let error as LedgerError where error.isLoss {
+        do { try ledger.checkHighWater(tip, demandsWitness: true) } catch let error as LedgerError where error.isLoss {
             guard reconciler.options.acceptsLoss, let tip else { throw error }
             try accept(error, tip)
         }
@@ -43,7 +43,10 @@ extension ReconcileSession {
     /// Goes on from an older ledger, or another chain. Nobody knows what the lost entries said; who was halted by them still
     /// is, until somebody resumes.
     private mutating func accept(_ loss: LedgerError, _ tip: RecordedEntry) throws {
-        let halted = try site.witness(environment)?.halted(after: tip.entry.sequence) ?? []
+        let recorded = RecordedTree(repository: site.repository, tip: tip)
+        let halted = try (site.witness(environment)?.halted() ?? []).filter { agent in
+            try recorded.agent(agent)?.state.isHalted != true
+        }
         let by = "\(reconciler.actor.name)@\(reconciler.actor.host)"
         _ = try halts.pull(
             halted.map { agent in

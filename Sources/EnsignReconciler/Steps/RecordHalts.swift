@@ -11,11 +11,14 @@ extension ReconcileSession {
     ///
     /// Only after an entry that is not an intent: what a dead run had published must be known first.
     ///
-    /// - Parameter more: Stops that could not be remembered.
-    mutating func recordHalts(_ more: [HaltRecord] = []) throws {
+    /// - Parameters:
+    ///   - more: Stops that could not be remembered.
+    ///   - known: Of those that are remembered the ones to record; nil for all.
+    mutating func recordHalts(_ more: [HaltRecord] = [], among known: Set<UInt64>? = nil) throws {
         try followMoves()
-        let contents = try halts.file.read()
+        var contents = try halts.file.read()
         try warn(of: contents)
+        if let known { contents.pending.removeAll { !known.contains($0.id) } }
         let records = more + contents.pending
         guard !records.isEmpty, let before = tip, let accepted = before.acceptedSource else { return }
         let recorded = RecordedTree(repository: site.repository, tip: before)

@@ -9,7 +9,7 @@ extension ReconcileSession {
         /* 1 */ { try $0.checkLedger() },
         /* 2 */ { try $0.recover() },
         /* 3 */ { try $0.recordBehaviour() },
-        /* 4 */ { try $0.recordHalts() },
+        /* 4 */ { try $0.recordHalts(among: $0.reconciler.options.knownStops) },
         /* 5 */ { try $0.findDesired() },
         /* 6 */ { try $0.observe() },
         /* 7 */ { try $0.decide() },
@@ -33,7 +33,7 @@ extension ReconcileSession {
         report.leavesStatus = true
         try checkLedger()
         try recover()
-        try recordHalts(more)
+        try recordHalts(more, among: reconciler.options.knownStops)
         report.entry = tip.map { PlanEntry(sequence: $0.entry.sequence, commit: $0.commit) }
         return report
     }

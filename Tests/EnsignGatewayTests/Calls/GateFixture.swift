@@ -312,7 +312,7 @@ final class MemoryServer: Upstream, Sendable {
 
     static let fine: JSONValue = ["content": [["type": "text", "text": "fine"]]]
 
-    func listing(within time: Duration) throws(UpstreamFailure) -> ServerListing {
+    func listing(within time: Duration, waitsForStart: Bool) throws(UpstreamFailure) -> ServerListing {
         let (listing, failure, hook) = contents.withLock { ($0.listing, $0.listingFailure, $0.whenListing) }
         hook()
         if let failure { throw failure }

@@ -164,7 +164,7 @@ package final class UpstreamDesk: Sendable {
             let isAsked = askers.run {
                 var listing: ServerListing?
                 do throws(UpstreamFailure) {
-                    listing = try station.upstream.listing(within: time)
+                    listing = try station.upstream.listing(within: time, waitsForStart: false)
                     station.passed()
                 } catch {
                     switch error.kind {
