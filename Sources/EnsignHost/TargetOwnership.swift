@@ -73,7 +73,9 @@ package struct TargetOwnership: Sendable {
         guard Self.environment(at: path) != environment else { return nil }
         // As far as it is there, without links and `..`.
         var folder = path
-        while Files.canonical(folder) == nil, let parent = Files.parent(of: folder), parent != folder { folder = parent }
+        while Files.canonical(folder) == nil, let parent = Files.parent(of: folder), parent != folder {
+            folder = parent
+        }
         guard let there = Files.canonical(folder) else { return nil }
         let places = Files.canonical(files.liveFolder) ?? files.liveFolder
         var place = there + path.dropFirst(folder.count)
