@@ -188,7 +188,7 @@ class KilledTests(Case):
                 between += answer is None and len(world.calls()) == before
                 # What was used up is used up, whatever came of it: people are asked again, and told that it may have happened.
                 ended = (world.state / f"approvals/used/{id}").read_text().endswith("ended\n")
-                doubtful = None if ended else id
+                doubtful = doubtful if ended else id
                 self.assertTrue(ended or answer is None)
                 id = agree()
             self.assertLessEqual(len(world.calls()), used)

@@ -68,7 +68,7 @@ package final class ApprovalFolder: ApprovalDesk {
             let prefix = ApprovalRequest.prefix(of: question)
             let names = try self.names().filter { $0.hasPrefix(ApprovalRequest.prefix(of: question.agent)) }
             var last = 0
-            var used: (number: Int, id: String)?
+            var used: [(number: Int, id: String)] = []
             for name in names.filter({ $0.hasPrefix(prefix) }) {
                 let number = Int(name.dropFirst(prefix.count)) ?? 0
                 last = max(last, number)
@@ -77,7 +77,7 @@ package final class ApprovalFolder: ApprovalDesk {
                     continue
                 }
                 guard try !self.isUsed(name) else {
-                    if number >= used?.number ?? 0 { used = (number, name) }
+                    used.append((number, name))
                     continue
                 }
                 guard request.isGood(at: now) else { continue }
@@ -92,7 +92,7 @@ package final class ApprovalFolder: ApprovalDesk {
                 nonce: Hex.encode(Randomness.bytes(16)),
                 requested: now,
                 until: now.advanced(seconds: self.wait),
-                mayHaveHappened: try used.flatMap { (_, id) throws(RecordFailure) in try self.mayHaveHappened(id) }
+                mayHaveHappened: try self.mayHaveHappened(used.sorted { $0.number > $1.number }.map(\.id))
             )
             guard request.bytes.count <= Self.mostAsked else { return (.tooLong(most: Self.mostAsked), nil) }
             try self.write(request)
@@ -178,9 +178,11 @@ package final class ApprovalFolder: ApprovalDesk {
         try recording { try Files.replace(file, with: Array("\(lines[0])\nended\n".utf8), mode: 0o600, durable: false) }
     }
 
-    /// The request itself where its call was taken, and nobody knows what came of that.
-    private func mayHaveHappened(_ id: String) throws(RecordFailure) -> String? {
-        try usedLines(id)?.last == Self.sent ? id : nil
+    /// The first of these requests whose call was taken without anybody knowing what came of it: that another one of the same
+    /// call ended after it takes nothing from that.
+    private func mayHaveHappened(_ used: [String]) throws(RecordFailure) -> String? {
+        for id in used where try usedLines(id)?.last == Self.sent { return id }
+        return nil
     }
 
     private func usedLines(_ id: String) throws(RecordFailure) -> [String]? {
