@@ -72,6 +72,8 @@ final class SwitchingGatekeeper: Gatekeeper {
     }
 
     func offerMark(for session: Session) -> Int { current.gate.offerMark(for: session) }
+
+    var isClosed: Bool { current.gate.isClosed }
 }
 
 extension GatewayFile {

@@ -242,6 +242,16 @@ struct HTTPFrontTests {
         #expect(gatekeeper.seen.withLock { $0.calls[0].cancellation.isCancelled })
     }
 
+    @Test("whoever is answered while no call is made any more is told that its connection ends")
+    func closing() throws {
+        let client = try WebClient(port)
+        client.post(Self.ping)
+        #expect(try client.hear()["connection"] == nil)
+        gatekeeper.seen.update { $0.isClosed = true }
+        client.post(Self.ping)
+        #expect(try client.hear()["connection"] == "close" && client.isClosed(within: 5))
+    }
+
     @Test("whether a client has closed its connection is seen at once by whoever asks")
     func awaited() throws {
         let call = #"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"wait"}}"#

@@ -22,6 +22,7 @@ final class ScriptedGatekeeper: Gatekeeper {
         /// The `traceparent` of each list.
         var listed: [String?] = []
         var mark = 0
+        var isClosed = false
         var running = 0
         var mostRunning = 0
         /// Who is admitted by now; nil for nobody.
@@ -104,6 +105,8 @@ final class ScriptedGatekeeper: Gatekeeper {
     }
 
     func offerMark(for session: Session) -> Int { seen.withLock { $0.mark } }
+
+    var isClosed: Bool { seen.withLock { $0.isClosed } }
 
     private static func text(_ text: String) -> JSONValue { ["content": [["type": "text", "text": .string(text)]]] }
 }

@@ -139,6 +139,24 @@ class ImpatientTests(Case):
             self.assertEqual(len(world.calls()), 2)
             world.gateway("verify")
 
+    def test_whoever_is_answered_while_it_is_stopped_is_told_that_its_connection_ends(self) -> None:
+        world = self.world("slow:1.5")
+        web = world.listens()
+        call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "payments__refund", "arguments": REFUND}}
+        headers = {
+            "Content-Type": "application/json", "Accept": "application/json, text/event-stream",
+            "Authorization": f"Bearer {web.token}", "MCP-Protocol-Version": "2025-11-25",
+        }
+        said: list[Any] = []
+        with Serving(world) as serving:
+            thread = threading.Thread(target=lambda: said.append(web.request("POST", json.dumps(call), headers)))
+            thread.start()
+            eventually(world.calls)
+            serving.process.send_signal(signal.SIGTERM)
+            thread.join()
+        ((status, body, answered),) = said
+        self.assertEqual((status, words(body["result"]), answered["Connection"]), (200, "done", "close"))
+
     def test_what_only_reads_may_be_made_again(self) -> None:
         world = self.world("slow:30")
         with Client(world, "--run", "r1") as client:

@@ -188,7 +188,7 @@ package final class Gate: Gatekeeper {
     package func close() { underWay.withLock { $0.isClosed = true } }
 
     /// Whether it was closed.
-    var isClosed: Bool { underWay.withLock { $0.isClosed } }
+    package var isClosed: Bool { underWay.withLock { $0.isClosed } }
 
     private func enter(_ context: CallContext) throws(Refusal) {
         // With the count: after ``close()`` none can begin that ``isIdle`` did not see.

@@ -26,9 +26,14 @@ package protocol Gatekeeper: Sendable {
     /// Changes when the offer may have changed; costs one read of the route. Clients of open connections are told
     /// (`notifications/tools/list_changed`) when it does.
     func offerMark(for session: Session) -> Int
+
+    /// Whether it makes no call any more: whoever asks next on the same connection is only refused.
+    var isClosed: Bool { get }
 }
 
 extension Gatekeeper {
+    package var isClosed: Bool { false }
+
     package func refuse(_ call: IncomingCall, _ refusal: Refusal, in session: Session) -> JSONValue {
         refusal.result(decision: nil)
     }

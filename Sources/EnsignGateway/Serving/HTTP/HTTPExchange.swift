@@ -81,6 +81,9 @@ final class HTTPExchange {
     /// Its answer could not be sent as a whole.
     func lose() { cancellation?.lose() }
 
+    /// Whether no other request of its connection is done.
+    var isLast: Bool { site.gatekeeper.isClosed || site.connections.isStopping }
+
     /// Whether a message that is too long is answered before it has come as a whole, whoever sends it. A client that still sends
     /// would not see the answer where the connection ended at once.
     var isCutShort: Bool { refusal != nil && site.rules.isTooLong(head) }

@@ -207,7 +207,7 @@ extension HTTPFront {
                 let held = unsafe Unmanaged<HeldExchange>.fromOpaque(request).takeUnretainedValue()
                 guard var answer = held.exchange.finish() else { return 1 }
                 // RFC 9112, section 9.6: whoever asked next on it would not know whether that was taken.
-                if held.connections.isStopping { answer.headers.append(("Connection", "close")) }
+                if held.exchange.isLast { answer.headers.append(("Connection", "close")) }
                 return unsafe HTTPFront.send(answer, exchange) ? 0 : 1
             },
             done: { request, wasSent in
