@@ -451,6 +451,32 @@ struct ProgramUpstreamTests {
         #expect(starts == 1 && ContinuousClock.now - start < .seconds(10))
     }
 
+    @Test("what is not started any more fails whoever waits for its start at once, and what runs goes on")
+    func startsNoMore() throws {
+        let (starting, running) = (upstream("hangs"), upstream("legacy"))
+        defer { for each in [starting, running] { each.end() } }
+        _ = try running.call(call("echo")).result()
+        let start = ContinuousClock.now
+        let outcomes = Condition([UpstreamOutcome]())
+        let threads = try (0..<3).map { _ in
+            try EnsignSystem.Thread { [call = call("echo")] in
+                let outcome = starting.call(call)
+                outcomes.update { $0.append(outcome) }
+            }
+        }
+        while starts < 2, ContinuousClock.now - start < .seconds(10) { usleep(5_000) }
+        for each in [starting, running] { each.startNoMore() }
+        for thread in threads { thread.join() }
+        #expect(try running.call(call("echo", ["a": 1])).result()["structuredContent"] == ["a": 1])
+        for outcome in outcomes.withLock({ $0 }) + [starting.call(call("echo"))] {
+            guard case .notSent(let failure) = outcome else { return #expect(Bool(false), "\(outcome)") }
+            #expect(failure == UpstreamFailure(.cancelled, "the gateway is being stopped"))
+        }
+        running.end()
+        #expect(throws: UpstreamFailure.self) { try running.listing(within: .seconds(5)) }
+        #expect(starts == 2 && ContinuousClock.now - start < .seconds(15))
+    }
+
     @Test("a list is asked for again when the server says that it has changed, or has been started anew")
     func listing() throws {
         let upstream = upstream("legacy")

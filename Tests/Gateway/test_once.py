@@ -157,6 +157,31 @@ class ImpatientTests(Case):
         ((status, body, answered),) = said
         self.assertEqual((status, words(body["result"]), answered["Connection"]), (200, "done", "close"))
 
+    def test_a_server_that_does_not_serve_yet_holds_up_no_end(self) -> None:
+        world = self.world("late")
+        web = world.listens()
+        answers: list[Any] = []
+        with Serving(world) as serving:
+            def call(name: str, arguments: dict[str, Any]) -> None:
+                answers.append(web.call(name, arguments, Ensign_Run="r1"))
+
+            asked: list[tuple[str, dict[str, Any]]] = [("payments__refund", REFUND), ("payments__lookup", {})]
+            threads = [threading.Thread(target=call, args=each) for each in asked]
+            for thread in threads:
+                thread.start()
+            eventually(world.starts)
+            time.sleep(0.3)
+            start = time.monotonic()
+            self.assertEqual(serving.end(), 0)
+            self.assertLess(time.monotonic() - start, 8)
+            for thread in threads:
+                thread.join()
+        self.assertEqual([reason(each) for each in answers], ["unavailable"] * 2)
+        for each in answers:
+            self.assertIn("the gateway is being stopped", words(each))
+        self.assertEqual((len(world.starts()), world.calls()), (1, []))
+        world.gateway("verify")
+
     def test_what_only_reads_may_be_made_again(self) -> None:
         world = self.world("slow:30")
         with Client(world, "--run", "r1") as client:

@@ -267,6 +267,8 @@ extension Gate {
         do throws(UpstreamFailure) { return try Self.listing(station, ruling.timeout, parts.secrets) } catch {
             learn(error, station)
             parts.say("\(ruling.tool): \(cutter.cut(error.message))")
+            // Nobody else cancels a start or a list.
+            if error.kind == .cancelled, isClosed { throw .stopping(context.operation) }
             throw RefusalWords.unreachable(context.operation, error)
         }
     }

@@ -184,8 +184,11 @@ package final class Gate: Gatekeeper {
     /// Whether no call is under way.
     package var isIdle: Bool { underWay.withLock { $0.calls == 0 } }
 
-    /// Begins no call any more; those that are under way go on.
-    package func close() { underWay.withLock { $0.isClosed = true } }
+    /// Begins no call any more, and starts no server; calls that are under way go on, unless their server does not serve yet.
+    package func close() {
+        underWay.withLock { $0.isClosed = true }
+        parts.upstreams.startNoMore()
+    }
 
     /// Whether it was closed.
     package var isClosed: Bool { underWay.withLock { $0.isClosed } }

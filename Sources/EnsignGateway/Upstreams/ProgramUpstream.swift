@@ -24,6 +24,7 @@ package final class ProgramUpstream: Upstream {
         var started = ContinuousClock.now
         /// Whether it once ended because it was asked in the older era.
         var asksStateless = false
+        var startsNoMore = false
 
         var running: (ProgramSession, UpstreamProtocol.Era)? {
             guard let session, let era, session.ended == nil else { return nil }
@@ -130,6 +131,25 @@ package final class ProgramUpstream: Upstream {
         session?.join()
     }
 
+    package func startNoMore() {
+        let starting = state.update { state in
+            state.startsNoMore = true
+            return state.starting
+        }
+        starting?.end(Self.stopping)
+    }
+
+    private static let stopping = UpstreamFailure(.cancelled, "the gateway is being stopped")
+
+    /// Takes note of what is being started, for whoever ends that.
+    private func begins(_ session: ProgramSession) {
+        let isLate = state.withLock { state in
+            state.starting = session
+            return state.startsNoMore
+        }
+        if isLate { session.end(Self.stopping) }
+    }
+
     package var said: [UInt8] {
         let (session, lastWords) = state.withLock { ($0.session, $0.lastWords) }
         return session?.said ?? lastWords
@@ -156,6 +176,7 @@ package final class ProgramUpstream: Upstream {
             state.wait(until: deadline) { state -> Turn? in
                 if cancellation.isCancelled { return .failed(UpstreamFailure(.cancelled, "the caller has gone")) }
                 if let (session, era) = state.running { return .running(session, era) }
+                if state.startsNoMore { return .failed(Self.stopping) }
                 if state.isStarting {
                     awaited = state.starts
                     return nil
@@ -205,7 +226,7 @@ package final class ProgramUpstream: Upstream {
     private func start(_ asksStateless: Bool) throws(UpstreamFailure) -> (ProgramSession, UpstreamProtocol.Era) {
         do throws(UpstreamFailure) {
             let session = try launch()
-            state.withLock { $0.starting = session }
+            begins(session)
             do throws(UpstreamFailure) {
                 let (era, info) = try greet(session, asksStateless)
                 state.update { state in

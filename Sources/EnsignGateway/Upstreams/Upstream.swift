@@ -19,6 +19,9 @@ package protocol Upstream: Sendable {
     /// Ends it, with everything that it started. It may be used again.
     func end()
 
+    /// Is not started any more: whoever waits for its start, or asks for one, is told that nothing was sent. What runs goes on.
+    func startNoMore()
+
     /// The end of what the server wrote to standard error, as it wrote it; empty where it has none. For operators only, without
     /// secrets and escaped.
     var said: [UInt8] { get }
@@ -28,6 +31,8 @@ extension Upstream {
     package func listing(within time: Duration) throws(UpstreamFailure) -> ServerListing {
         try listing(within: time, waitsForStart: true)
     }
+
+    package func startNoMore() {}
 
     package var said: [UInt8] { [] }
 }

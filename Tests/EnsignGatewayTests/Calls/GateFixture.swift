@@ -303,6 +303,7 @@ final class MemoryServer: Upstream, Sendable {
             tools: ["find", "update", "list", "secret"].map { ServerListing.Tool(name: $0, input: ["type": "object"]) }
         )
         var listingFailure: UpstreamFailure?
+        var startsNoMore = false
     }
 
     let contents = Mutex(Contents())
@@ -336,6 +337,8 @@ final class MemoryServer: Upstream, Sendable {
     }
 
     func end() {}
+
+    func startNoMore() { contents.withLock { $0.startsNoMore = true } }
 
     var calls: [String] { contents.withLock { $0.calls.map { "\($0.tool) \($0.arguments.text)" } } }
     var last: UpstreamCall? { contents.withLock { $0.calls.last } }

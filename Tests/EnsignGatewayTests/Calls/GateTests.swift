@@ -42,6 +42,7 @@ struct GateTests {
             contents.whenCalled = { [unowned fixture] in fixture.gate.close() }
         }
         #expect(fixture.call("crm__find").reason == nil && fixture.gate.isIdle)
+        #expect(fixture.server.contents.withLock { $0.startsNoMore })
         let next = fixture.call("crm__find", run: "r2")
         #expect(next.reason == "unavailable" && next.text.contains("Nothing was done"))
         #expect(fixture.server.calls.count == 1 && fixture.log.kinds == [.intent, .outcome, .refused])

@@ -52,6 +52,19 @@ struct MakingTests {
         #expect(fixture.call("crm__find").reason == "unavailable")
     }
 
+    @Test("A server that does not come to serve because the gateway ends was not asked")
+    func notStarted() throws {
+        let fixture = try GateFixture()
+        try fixture.publish(open())
+        fixture.server.contents.withLock { contents in
+            contents.listingFailure = UpstreamFailure(.cancelled, "the gateway is being stopped")
+            contents.whenListing = { [unowned fixture] in fixture.gate.close() }
+        }
+        let answer = fixture.call("crm__update")
+        #expect(answer.reason == "unavailable" && answer.text.contains("the gateway is being stopped"))
+        #expect(answer.text.contains("Nothing was done") && fixture.log.kinds == [.refused])
+    }
+
     @Test("What was certainly not sent is tried once more only where it may be repeated")
     func retries() throws {
         let fixture = try GateFixture()

@@ -83,6 +83,8 @@ package final class UpstreamDesk: Sendable {
     private let sandbox: String?
     private let make: UpstreamMaker
     private let stations = Mutex<[Name: Station]>([:])
+    /// Changed with the lock of the stations alone.
+    private let startsNoMore = Flag()
     private let askers = WorkerPool(most: 32)
 
     /// - Parameter sandbox: Where bubblewrap is.
@@ -148,6 +150,7 @@ package final class UpstreamDesk: Sendable {
             }
             let station = Station(upstream: upstream, breaker: CircuitBreaker(), pass: nil, reference: reference)
             stations[name] = station
+            if startsNoMore.isSet { upstream.startNoMore() }
             return station
         }
     }
@@ -184,6 +187,15 @@ package final class UpstreamDesk: Sendable {
         }
         _ = found.wait(until: deadline) { $0.open == 0 ? true : nil }
         return found.withLock { $0.listings }
+    }
+
+    /// Starts no server any more, and ends those that do not serve yet.
+    package func startNoMore() {
+        let all = stations.withLock { stations in
+            startsNoMore.set()
+            return Array(stations.values)
+        }
+        for station in all { station.upstream.startNoMore() }
     }
 
     /// Ends all servers.
