@@ -22,7 +22,7 @@ extension Gate {
             return Made(landed: answer(result, ruling, cutter, intent, context), wasSent: true)
         case .notSent(let failure):
             parts.say("\(ruling.tool): \(cutter.cut(failure.message))")
-            learn(failure, station)
+            station.learned(failure)
             close(context, ruling, intent, .toolError, note: "nothing was sent")
             let isGivenUp = failure.kind == .cancelled
             let words: Refusal =
@@ -38,8 +38,7 @@ extension Gate {
             )
         case .unknown(let failure):
             parts.say("\(ruling.tool): \(cutter.cut(failure.message))")
-            // However bad an answer is, it came: that is one tool's fault, and no reason to rest the others.
-            if failure.kind == .malformed { station.succeeded() } else { learn(failure, station) }
+            station.learned(failure)
             let outcome: Decision.Outcome = failure.kind == .timedOut ? .timeout : .unknown
             close(context, ruling, intent, outcome)
             let isGivenUp = failure.kind == .cancelled
@@ -70,15 +69,6 @@ extension Gate {
             error: refusal.reason == .unavailable ? "unavailable" : "timeout"
         )
         return Landed(refusal.result(decision: intent), intent, ruling, outcome)
-    }
-
-    /// What a failure says of a server.
-    func learn(_ failure: UpstreamFailure, _ station: UpstreamDesk.Station) {
-        switch failure.kind {
-        case .cancelled, .resting: station.passed()
-        case .unauthorized, .answered: station.succeeded()
-        case .unreachable, .ended, .timedOut, .malformed: station.failed()
-        }
     }
 
     private func answer(

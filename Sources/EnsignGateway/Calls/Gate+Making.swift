@@ -265,7 +265,7 @@ extension Gate {
         _ context: CallContext
     ) throws(Refusal) -> ServerListing {
         do throws(UpstreamFailure) { return try Self.listing(station, ruling.timeout, parts.secrets) } catch {
-            learn(error, station)
+            station.learned(error)
             parts.say("\(ruling.tool): \(cutter.cut(error.message))")
             // Nobody else cancels a start or a list.
             if error.kind == .cancelled, isClosed { throw .stopping(context.operation) }

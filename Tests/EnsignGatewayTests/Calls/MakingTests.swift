@@ -89,6 +89,11 @@ struct MakingTests {
             fixture.server.answer(.unknown(UpstreamFailure(.malformed, "no content")))
             #expect(fixture.call("crm__list").reason == "unknown-outcome")
         }
+        for kind in [UpstreamFailure.Kind.malformed, .unauthorized] {
+            fixture.server.contents.withLock { $0.listingFailure = UpstreamFailure(kind, "no list") }
+            for _ in 0..<6 { #expect(fixture.call("crm__list").reason == "unavailable") }
+        }
+        fixture.server.contents.withLock { $0.listingFailure = nil }
         let failure = UpstreamOutcome.unknown(UpstreamFailure(.timedOut, "slow"))
         for _ in 0..<5 {
             fixture.server.answer(failure)

@@ -134,10 +134,14 @@ struct OfferingTests {
         #expect(desk.listings(["quick": station(MemoryServer())], within: .seconds(1)).isEmpty)
     }
 
-    @Test("A server that takes long to say what it offers is not taken for one that is down")
+    @Test("A server that takes long to say what it offers, or answers badly, is not taken for one that is down")
     func slowness() {
         let desk = UpstreamDesk([:], secrets: SecretShelf([:]), sandbox: nil) { _, _ in MemoryServer() }
-        for (kind, admits) in [(UpstreamFailure.Kind.timedOut, true), (.unreachable, false)] {
+        let kinds: [(UpstreamFailure.Kind, admits: Bool)] = [
+            (.timedOut, true), (.unauthorized, true), (.malformed, true), (.answered(status: 429), true),
+            (.cancelled, true), (.unreachable, false), (.ended, false),
+        ]
+        for (kind, admits) in kinds {
             let server = MemoryServer()
             server.contents.withLock { $0.listingFailure = UpstreamFailure(kind, "no") }
             let breaker = CircuitBreaker()

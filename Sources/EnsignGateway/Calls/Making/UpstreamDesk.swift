@@ -56,6 +56,15 @@ package final class UpstreamDesk: Sendable {
         /// The call was given up before anything was learned.
         func passed() { if let pass { breaker.passed(pass) } }
 
+        /// What a failure says of the server: an answer, however bad it is, came over a connection that is good.
+        func learned(_ failure: UpstreamFailure) {
+            switch failure.kind {
+            case .cancelled, .resting: passed()
+            case .unauthorized, .answered, .malformed: succeeded()
+            case .unreachable, .ended, .timedOut: failed()
+            }
+        }
+
         package init(
             upstream: any Upstream,
             breaker: CircuitBreaker,
@@ -170,11 +179,8 @@ package final class UpstreamDesk: Sendable {
                     listing = try station.upstream.listing(within: time, waitsForStart: false)
                     station.passed()
                 } catch {
-                    switch error.kind {
-                    case .timedOut, .resting: station.passed()
-                    case .answered: station.succeeded()
-                    case .unreachable, .ended, .cancelled, .malformed, .unauthorized: station.failed()
-                    }
+                    // That a list took too long says nothing of a server's calls.
+                    if error.kind == .timedOut { station.passed() } else { station.learned(error) }
                 }
                 found.update { state in
                     state.listings[name] = listing
