@@ -322,6 +322,30 @@ struct DecisionLogTests {
         #expect(try check().problems == [])
     }
 
+    @Test(
+        "however names and values are written, a line has room: values that find none are left out, and counted",
+        arguments: ["x", "\"", "\u{1}"],
+        [1, 2_000]
+    )
+    func escaped(piece: String, around: Int) throws {
+        let log = try open()
+        var decision = intent(1)
+        let text = String(repeating: piece, count: around)
+        (decision.note, decision.operation, decision.pointer, decision.trace) = (text, text, text, text)
+        decision.run = RunName(text, .header)
+        decision.asked = Decision.Asked(issuer: text, subject: text)
+        decision.approval = ("3f2a-9b1c04d2-1", (0..<9).map { "\($0)\(text)" })
+        decision.recorded = (10..<50).map {
+            ("/\($0)" + String(repeating: piece, count: 253), .string(String(repeating: "v", count: 700)))
+        }
+        let line = try #require(try line(of: try log.append(decision)))
+        let (record, out) = (line["record"]?.object ?? [:], line["recordLeftOut"]?.int ?? 0)
+        let isTooLong = piece == "\u{1}" || piece == "\"" && around > 1
+        #expect(record.count + Int(out) == 40 && isTooLong == (out > 0))
+        #expect(around > 1 || record.contains { $0.value == decision.recorded[0].value })
+        #expect(try check().problems == [])
+    }
+
     private func line(of number: Int64) throws -> JSONValue? {
         let lines = try text("2026-11-29.jsonl").split(separator: "\n")
         return LogLine(Array(lines[Int(number) - 1].utf8))?.json

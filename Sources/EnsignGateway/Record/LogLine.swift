@@ -15,7 +15,8 @@ package struct LogLine: Sendable {
     package static let mostBytes = 32_768
     /// The most bytes of a value that is kept in clear; of a longer one its HMAC is kept.
     package static let mostRecorded = 1_024
-    /// The most bytes of such values in one line, with their pointers: a line must have room for everything else.
+    /// The most bytes of such values in one line, with their pointers, as they are written: there must be room for what stands
+    /// for longer ones, and for everything else.
     static let mostRecordedTogether = 16_384
     /// The most values of one line: 20 by each of the two grants that decide about a call.
     static let mostPlaces = 40

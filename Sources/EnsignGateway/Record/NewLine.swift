@@ -25,8 +25,8 @@ struct NewLine: Sendable {
     struct Hidden: Sendable {
         var key: String?
         var arguments: String?
-        /// Values that the grant keeps in clear, or what stands for long ones.
-        var record: JSONValue?
+        /// Values that the grant keeps in clear, or what stands for long ones, and how many bytes each takes.
+        var record: [(pointer: String, value: JSONValue, size: Int)] = []
 
         /// Of a line that was read.
         init(of line: JSONValue) {
@@ -43,17 +43,42 @@ struct NewLine: Sendable {
                 let words = (key, arguments)
                 decision.macs?.words.withLock { $0 = words }
             }
-            guard !decision.recorded.isEmpty else { return }
             var left = LogLine.mostRecordedTogether
-            let kept = decision.recorded.prefix(LogLine.mostPlaces).map { pointer, value -> (String, JSONValue) in
+            record = decision.recorded.prefix(LogLine.mostPlaces).map { pointer, value in
                 let size = value.canonicalBytes().count
-                let isShort = size <= LogLine.mostRecorded && pointer.utf8.count + size <= left
-                if isShort { left -= pointer.utf8.count + size }
-                return (pointer, isShort ? value : .string(secret.mac(ofArguments: value)))
+                // With a colon and a comma.
+                let name = JSONValue.string(pointer).canonicalBytes().count + 2
+                if size <= LogLine.mostRecorded, name + size <= left {
+                    left -= name + size
+                    return (pointer, value, name + size)
+                }
+                let mac = JSONValue.string(secret.mac(ofArguments: value))
+                return (pointer, mac, name + mac.canonicalBytes().count)
             }
-            record = .object(JSONObject(kept))
         }
+
+        /// The members of a line that keep values, with a comma before each: as many of them as there is room for.
+        func recorded(within room: Int) -> [UInt8] {
+            guard !record.isEmpty else { return [] }
+            var left = room - Self.mostAround
+            let kept = record.filter { entry in
+                guard entry.size <= left else { return false }
+                left -= entry.size
+                return true
+            }
+            var members = SortedMembers(isContinued: true)
+            if !kept.isEmpty { members.add("record", .object(JSONObject(kept.map { ($0.pointer, $0.value) }))) }
+            let out = record.count - kept.count
+            if out > 0 { members.add("recordLeftOut", .integer(Int64(out))) }
+            return members.bytes
+        }
+
+        /// `,"record":{}` and `,"recordLeftOut":40`.
+        private static let mostAround = 40
     }
+
+    /// `,"mac":"hmac:` and 64 digits.
+    private static let macSize = 80
 
     init(_ decision: Decision, _ hidden: Hidden, at place: Place, secret: LogSecret) {
         sequence = place.sequence
@@ -84,7 +109,7 @@ struct NewLine: Sendable {
         members.add("present", decision.present?.description)
         members.add("prev", place.previous.map { .string($0.description) } ?? .null)
         members.add("reason", decision.reason?.rawValue)
-        members.add("record", hidden.record)
+        let recordPlace = members.bytes.count
         members.add("run", decision.run?.name ?? decision.bareRun, atMost: 256)
         members.add("runFrom", decision.run?.source.rawValue)
         members.add("seq", .integer(place.sequence))
@@ -95,6 +120,9 @@ struct NewLine: Sendable {
         members.add("version", decision.version?.description)
         members.add("writer", place.writer)
         var bytes = members.object
+        // Whatever else there is, the line is written: of the values as much as there is room for.
+        let recorded = hidden.recorded(within: LogLine.mostBytes - bytes.count - Self.macSize)
+        bytes.insert(contentsOf: recorded, at: recordPlace)
         let mac = secret.mac(ofLine: bytes)
         bytes.insert(contentsOf: ",\"mac\":\"\(mac)\"".utf8, at: macPlace)
         self.bytes = bytes
@@ -105,8 +133,13 @@ struct NewLine: Sendable {
 private struct SortedMembers {
     private(set) var bytes: [UInt8] = []
     private var last = ""
+    private let isContinued: Bool
 
-    init() { bytes.reserveCapacity(1_024) }
+    /// - Parameter isContinued: Whether others come before them.
+    init(isContinued: Bool = false) {
+        self.isContinued = isContinued
+        bytes.reserveCapacity(1_024)
+    }
 
     var object: [UInt8] { bytes + [UInt8(ascii: "}")] }
 
@@ -140,7 +173,7 @@ private struct SortedMembers {
 
     private mutating func begin(_ name: String) {
         assert(follows(name), "'\(name)' is not in its place")
-        bytes.append(bytes.isEmpty ? UInt8(ascii: "{") : UInt8(ascii: ","))
+        bytes.append(bytes.isEmpty && !isContinued ? UInt8(ascii: "{") : UInt8(ascii: ","))
         JSONValue.appendCanonical(name, to: &bytes)
         bytes.append(UInt8(ascii: ":"))
     }
