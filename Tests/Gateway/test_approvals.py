@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from clients import Client, reason, words
-from world import AGENT, ROOT, Case, World, eventually
+from world import AGENT, DEPLOYMENT, ROOT, Case, World, eventually
 
 
 class ApprovalTests(Case):
@@ -321,6 +321,21 @@ class ApprovalTests(Case):
                 self.assertEqual(reason(client.call("payments__refund", {"payment": "p", "amount": 50})), "approval-denied")
         self.assertEqual(lines(), wanted)
         world.gateway("verify")
+
+    def test_what_only_the_present_grant_keeps_in_clear_is_in_the_lines_of_an_open_run_too(self) -> None:
+        world = self.world(approval="manager")
+        ada = world.trust("ada@example.com")
+        with self.client(world, "--run", "r1") as client:
+            client.call("payments__lookup", {})
+            world.replace(DEPLOYMENT, "approval: manager", "approval: manager, record: [/payment]")
+            world.commit("keep the payment")
+            world.reconcile()
+            id, _ = self.request(client, {"payment": "p", "amount": 50})
+            world.gateway("approvals", "approve", id, "--key", str(ada))
+            self.assertIsNone(reason(client.call("payments__refund", {"payment": "p", "amount": 50})))
+        lines = [line for line in world.decisions() if line["kind"] in ("approval", "intent") and "refund" in line["operation"]]
+        self.assertEqual([line.get("note") for line in lines], ["asked", "agreed", "used", None])
+        self.assertEqual([line.get("record") for line in lines], [{"/payment": "p"}] * 4)
 
     def test_what_is_denied_takes_no_place_and_is_listed_as_denied(self) -> None:
         world = self.world(approval="manager")

@@ -11,16 +11,25 @@ package struct PresentApprovers: Sendable {
         self.admission = admission
     }
 
+    /// The bundle that the request's run gets now; nil where that is not known.
+    private func present(_ request: ApprovalRequest, _ runs: RunBook) -> Bundle? {
+        guard let agent = request.agent, let run = request.asked["run"]?.string,
+            let key = (try? runs.beginning(of: run, agent, isRemembered: true))?.key
+        else { return nil }
+        return try? live.ready().present(agent, key: key).bundle?.bundle
+    }
+
     private func bundle(of request: ApprovalRequest) -> Bundle? {
         request.asked["bundle"]?.string.flatMap { Digest($0) }.flatMap {
             try? live.ready().bundle($0, isOld: true).bundle
         }
     }
 
-    /// The places of a request's arguments whose values its bundle keeps in clear.
-    func record(of request: ApprovalRequest) -> [JSONPointer] {
+    /// The places of a request's arguments whose values its bundle keeps in clear, or the one that its run gets now.
+    func record(of request: ApprovalRequest, _ runs: RunBook) -> [JSONPointer] {
         guard let (tool, operation) = request.names else { return [] }
-        return bundle(of: request)?.operation(tool, operation)?.record ?? []
+        let bundles = [bundle(of: request), present(request, runs)]
+        return Set(bundles.flatMap { $0?.operation(tool, operation)?.record ?? [] }).sorted()
     }
 
     /// Who may agree to a request; nil where nobody can say.

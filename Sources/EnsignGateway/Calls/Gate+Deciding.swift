@@ -35,14 +35,9 @@ extension Gate {
         do throws(LiveTrouble) {
             let live = try parts.live.ready()
             try live.checkPolicy()
-            switch try live.route(of: agent) {
-            case .halted(let entry): return .halted(entry: entry)
-            case .open(let route, let entry):
-                guard let text = route.bucketText(key: key),
-                    let target = route.target(bucket: Route.bucket(sha256: Fingerprint.digest(of: text)))
-                else { return .halted(entry: entry) }
-                return .live(try live.bundle(target.digest), entry: entry)
-            }
+            let (bundle, entry) = try live.present(agent, key: key)
+            guard let bundle, let entry else { return .halted(entry: entry) }
+            return .live(bundle, entry: entry)
         } catch {
             parts.say("\(agent): every call is refused: \(error)")
             throw RefusalWords.unreadable(name)

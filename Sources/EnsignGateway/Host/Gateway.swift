@@ -57,13 +57,14 @@ package final class Gateway: Sendable {
         let issuers: @Sendable () -> [TokenIssuer] = { lines.compactMap(keys.issuer) }
         let admission = Admission(file, keys: keys)
         let approvers = PresentApprovers(live: live, admission: admission)
+        let runs = try RunBook(state: state.path)
         let approvals = try ApprovalFolder(
             state,
             wait: file.approvals.wait,
             issuers: lines.isEmpty ? nil : issuers,
             log: log,
             rule: { approvers.rule(of: $0) },
-            record: { approvers.record(of: $0) },
+            record: { approvers.record(of: $0, runs) },
             notify: { errands.run(notify, input: $0.bytes) }
         )
         let secrets = SecretShelf(file.credentials.mapValues { $0.map(\.value) }, say: say)
@@ -82,7 +83,7 @@ package final class Gateway: Sendable {
                 admission: admission,
                 keys: keys,
                 live: live,
-                runs: try RunBook(state: state.path),
+                runs: runs,
                 record: log,
                 approvals: approvals,
                 pins: pins,

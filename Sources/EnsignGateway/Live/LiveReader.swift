@@ -132,6 +132,21 @@ package final class LiveReader: Sendable {
         }
     }
 
+    /// The bundle that an agent's route gives a session's key now, and by which entry; no bundle where the agent is stopped.
+    package func present(
+        _ agent: AgentID,
+        key: String
+    ) throws(LiveTrouble) -> (bundle: PreparedBundle?, entry: Int64?) {
+        switch try route(of: agent) {
+        case .halted(let entry): return (nil, entry)
+        case .open(let route, let entry):
+            guard let text = route.bucketText(key: key),
+                let target = route.target(bucket: Route.bucket(sha256: Fingerprint.digest(of: text)))
+            else { return (nil, entry) }
+            return (try bundle(target.digest), entry)
+        }
+    }
+
     /// All agents that have a route, sorted. What their routes say is another question.
     package func agents() throws(LiveTrouble) -> [AgentID] {
         try files.agents().sorted()
