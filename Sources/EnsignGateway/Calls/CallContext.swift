@@ -32,6 +32,8 @@ struct CallContext: Sendable {
     private(set) var places: [JSONPointer] = []
     /// Whether it counts among the agent's calls that are made at the same time.
     var hasPlace = false
+    /// What it is known by to whoever asks for the same one; nil until it may be made.
+    var flight: SingleFlight.Key?
     /// When the route was read that the decision is by.
     var looked: ContinuousClock.Instant?
     /// `TOOL.OPERATION`; what the client wrote where it is none.

@@ -67,10 +67,12 @@ extension Gate {
 
     /// What is told to whoever joined a call and does not wait for its end: that it is not done only where it does no harm to do
     /// it again.
-    func left(_ ruling: Ruling, _ context: CallContext) throws(Refusal) -> JSONValue {
+    ///
+    /// - Parameter intent: That of the call, where it is known by now.
+    func left(_ ruling: Ruling, _ intent: Int64?, _ context: CallContext) throws(Refusal) -> JSONValue {
         guard !ruling.isRepeatable else { throw RefusalWords.gone(context.operation) }
         let unknown = RefusalWords.unknown(context.operation)
-        let landed = Landed(result: unknown.result(decision: nil), outcome: .unknown)
+        let landed = Landed(result: unknown.result(decision: nil), intent: intent, outcome: .unknown)
         let number = note("joined the same call, and left before its end", landed, ruling, context)
         return unknown.result(decision: number)
     }

@@ -17,8 +17,9 @@ extension Gate {
         var approval: (id: String, by: [String])?
         // Whoever asks again for what is under way needs no second approval for it.
         if !isKnown(key, ruling) { approval = try approve(&ruling, context) }
+        context.flight = key
         switch flights.join(key, context.call.cancellation) {
-        case .gone: return try left(ruling, context)
+        case .gone(let intent): return try left(ruling, intent, context)
         case .joined(let kept): return joined(key, Landed(kept), ruling, context)
         case .first(let end):
             var flight: FlightFolder.Flight?
@@ -317,7 +318,11 @@ extension Gate {
         decision.pointer = ruling.wouldRefuse?.pointer
         decision.approval = approval
         decision.recorded = context.recorded
-        do throws(RecordFailure) { return try parts.record.append(decision) } catch {
+        do throws(RecordFailure) {
+            let number = try parts.record.append(decision)
+            if let key = context.flight { flights.isAnnounced(key, by: number) }
+            return number
+        } catch {
             parts.say("calls cannot be recorded: \(error.message)")
             guard ruling.onlyReads, approval == nil, ruling.wouldRefuse == nil else {
                 station.passed()

@@ -111,6 +111,33 @@ struct JoiningTests {
         for span in spans { #expect(span.contains("would-refuse") && span.contains("approval-pending")) }
     }
 
+    @Test(
+        "Whoever leaves before the end names the intent of the call, where it has one by then",
+        arguments: [true, false]
+    )
+    func left(isSent: Bool) throws {
+        try fixture.publish(open())
+        let isHeld = Condition(true)
+        let begun = Flag()
+        let hold: @Sendable () -> Void = {
+            begun.set()
+            _ = isHeld.wait(until: nil) { $0 ? nil : true }
+        }
+        fixture.server.contents.withLock { contents in
+            if isSent { contents.whenCalled = hold } else { contents.whenListing = hold }
+        }
+        let first = try Thread { [fixture] in _ = fixture.call("crm__update", ["amount": 1]) }
+        while !begun.isSet { Machine.pause(milliseconds: 1) }
+        let cancellation = Cancellation()
+        cancellation.cancel()
+        let answer = fixture.call("crm__update", ["amount": 1], cancellation: cancellation)
+        let line = try #require(fixture.log.last)
+        isHeld.update { $0 = false }
+        first.join()
+        #expect(answer.reason == "unknown-outcome" && line.note == "joined the same call, and left before its end")
+        #expect(line.kind == .outcome && line.outcome == .unknown && line.intent == (isSent ? 1 : nil))
+    }
+
     @Test("What a file has kept for whoever asks again names its intent, too")
     func kept() throws {
         try fixture.publish(open())

@@ -38,8 +38,9 @@ package final class SingleFlight: Sendable {
         case first(Cancellation)
         /// Somebody made it, and this came of it.
         case joined(JSONValue)
-        /// Somebody makes it, and whoever asked does not want to know any more.
-        case gone
+        /// Somebody makes it, and whoever asked does not want to know any more. With the number of its intent, where it has one
+        /// by now.
+        case gone(intent: Int64?)
     }
 
     private struct Running {
@@ -49,6 +50,8 @@ package final class SingleFlight: Sendable {
         var isLeft = false
         /// Whether somebody waited for it who left before its end.
         var wasJoined = false
+        /// The number of its line in the log, once it is about to be sent.
+        var intent: Int64?
     }
 
     private enum Flight {
@@ -111,7 +114,7 @@ package final class SingleFlight: Sendable {
                     if case .untilTaken = keeping { state.flights[key] = .over(result, at: time, .none) }
                     return .joined(result)
                 }
-                if cancellation.isCancelled { return .gone }
+                if cancellation.isCancelled { return .gone(intent: Self.intent(of: state.flights[key])) }
                 // It was given up without an outcome: one of those who wait makes it in its place.
                 return begin(key, &state)
             }
@@ -123,7 +126,20 @@ package final class SingleFlight: Sendable {
                 return Self.stopWaiting(key, &state)
             }
             abandoned?.cancel()
-            return place ?? .gone
+            return place ?? .gone(intent: nil)
+        }
+    }
+
+    private static func intent(of flight: Flight?) -> Int64? {
+        if case .running(let running)? = flight { running.intent } else { nil }
+    }
+
+    /// The call is about to be sent, and is on record.
+    package func isAnnounced(_ key: Key, by intent: Int64) {
+        state.withLock { state in
+            guard case .running(var running)? = state.flights[key] else { return }
+            running.intent = intent
+            state.flights[key] = .running(running)
         }
     }
 
