@@ -168,15 +168,13 @@ private struct Finder {
         guard let source = environment.promotesFrom?.value,
             let objection = try PromotionSource(site, source).objection(to: wanted, identity(agent, wanted), of: agent)
         else { return nil }
+        // A release may go out before anybody has run it: whoever names it says so.
+        if request.version != nil, objection.isOnlyNew { return nil }
         return PromotionProposal.LeftOut(
             agent: agent,
             reason: objection.reason,
             hint: "to promote it all the same: --force"
-                + (objection.stable.map { stable in
-                    stable == .next
-                        ? "; or push it first, so that '\(source)' runs what 'next' says"
-                        : "; what runs there: --version \(stable)"
-                } ?? "")
+                + (objection.stable.map { "; what runs there: --version \($0)" } ?? "")
         )
     }
 
@@ -216,7 +214,7 @@ private struct Finder {
             throw PromotionProposal.LeftOut(
                 agent: agent,
                 reason: "'\(source)' does not deploy '\(agent)'",
-                hint: "name a version: --version X.Y.Z; one that never ran there takes --force, too"
+                hint: "name a version: --version X.Y.Z"
             )
         }
         return found

@@ -26,6 +26,8 @@ package struct PromotionSource {
         package var reason: String
         /// The version that sessions have instead; nil for none.
         package var stable: AgentVersion?
+        /// Whether it has only not run there: nothing is known against it, and whoever names it may mean that.
+        package var isOnlyNew = false
     }
 
     /// - Parameter identity: What the version is recognised by. Nil where that is not known: then only what runs there now
@@ -106,7 +108,8 @@ package struct PromotionCandidate: Sendable, Hashable {
         let isUnknown = state == nil && record?.flaw == nil
         return PromotionSource.Objection(
             reason: isUnknown ? "'\(environment)' does not run it yet" : runs + why,
-            stable: present
+            stable: present,
+            isOnlyNew: record?.flaw == nil
         )
     }
 

@@ -41,9 +41,7 @@ import Testing
         #expect(try host.ensignInWork("promote", "support/refund-triage", "--to", "prod").status == 4)
     }
 
-    @Test(
-        "What is released as the source runs it, under the name next, is proven there; what it does not run yet is not"
-    )
+    @Test("A release is taken by its name before its source runs it; without a name only what is proven there goes")
     func promoteReleasedNext() throws {
         let host = try Host()
         try host.git("fetch", "-q", "origin", "refs/ensign/ledger/*:refs/ensign/ledger/*")
@@ -58,12 +56,7 @@ import Testing
         #expect(proven.status == 0, "\(proven.errors)")
         try host.edit("fleet/agents/\(agent)/next/prompt.md", "Read the ticket.", "Read the ticket twice.")
         let early = try release("1.7.0")
-        #expect(early.status == 4 && early.errors.contains("'dev' runs next, not yet 1.7.0"), "\(early.errors)")
-        #expect(early.errors.contains("push it first") && !early.errors.contains("--version next"), "\(early.errors)")
-        try host.git("push", "-q", "origin", "main")
-        try host.git("fetch", "-q", "origin", "refs/ensign/ledger/*:refs/ensign/ledger/*")
-        let later = try host.ensignInWork("promote", agent, "--to", "staging", "--version", "1.7.0")
-        #expect(later.status == 0, "\(later.errors)")
+        #expect(early.status == 0, "\(early.errors)")
     }
 
     @Test("promote takes nothing that its source has stopped, also where that is not on record yet")
