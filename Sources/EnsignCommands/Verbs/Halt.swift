@@ -122,10 +122,9 @@ private struct HaltCommand {
 
     func run() throws -> ExitCode {
         let before = try known()
-        var effect = HaltSwitch.Effect()
         // Also for agents that are halted already: somebody may have put a route back by hand, and a resume may be under way,
         // or have died before it was on record. It ends the stops that it knew, and not this one.
-        effect = try reaching { try halts.pull([record]) }
+        var effect = try reaching { try halts.pull([record]) }
         if before.isHalted { effect.agents = effect.stopped }
         if invocation.format == .text, !before.isHalted || !effect.stopped.isEmpty { tell(effect) }
         let recording = Result { try recorded(effect.forgotten == nil ? [] : [record]) }
