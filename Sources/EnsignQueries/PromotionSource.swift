@@ -16,8 +16,7 @@ package struct PromotionSource {
         self.environment = environment
         ledger = site.ledger(environment)
         tip = try ledger.checkedTip()
-        let pending = site.reconciles ? try HaltsFile(path: site.files.halts(environment)).read().pending : []
-        stops = pending.filter { $0.kind == .halt }
+        stops = try site.pendingHalts(environment)
     }
 
     /// Why a version is not one to take further.

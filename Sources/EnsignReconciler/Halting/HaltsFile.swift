@@ -1,4 +1,6 @@
 import EnsignCrypto
+package import EnsignHost
+import EnsignLedger
 import EnsignModel
 import EnsignSystem
 import Glibc
@@ -292,6 +294,14 @@ package struct HaltsFile: Sendable {
             return Array((String(repeating: "0", count: 16 - digits.count) + digits + " ").utf8)
                 + Array(SHA256.hex(of: text).utf8.prefix(16)) + [0x20] + text + [0x0A]
         }
+    }
+}
+
+extension Site {
+    /// Stops of an environment that are in effect and not on record yet; none where this clone does not reconcile.
+    package func pendingHalts(_ environment: String) throws -> [HaltRecord] {
+        guard reconciles else { return [] }
+        return try HaltsFile(path: files.halts(environment)).read().pending.filter { $0.kind == .halt }
     }
 }
 

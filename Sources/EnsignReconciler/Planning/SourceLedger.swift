@@ -78,10 +78,9 @@ final class SourceLedger {
     /// Stops that are in effect there, and for which its ledger waits: where both environments are of one host.
     private func pending() throws -> [HaltRecord] {
         if let stops { return stops }
-        let found = site.reconciles ? try HaltsFile(path: site.files.halts(rule.source)).read().pending : []
-        let halts = found.filter { $0.kind == .halt }
-        stops = halts
-        return halts
+        let found = try site.pendingHalts(rule.source)
+        stops = found
+        return found
     }
 
     private func trustedTip() throws -> RecordedEntry {

@@ -48,11 +48,13 @@ extension ReconcileSession {
             try recorded.agent(agent)?.state.isHalted != true
         }
         let by = "\(reconciler.actor.name)@\(reconciler.actor.host)"
-        _ = try halts.pull(
+        let effect = try halts.pull(
             halted.map { agent in
                 HaltRecord(scope: .agent(agent), reason: "\(loss)", by: by, time: Moment(now))
             }
         )
+        // What cannot be remembered would be started by this very run.
+        if let why = effect.forgotten { throw why }
         try ledger.forgetNewer(tip)
         report.warnings.append("\(loss): its entries are lost, and it goes on from here")
         for agent in halted {
