@@ -12,15 +12,15 @@ let servers = (#filePath as NSString).deletingLastPathComponent + "/Servers"
 
 @Suite("A program behind the gateway")
 struct ProgramUpstreamTests {
-    private let scratch: ScratchDirectory
-    private var seen: String { "\(scratch.path)/seen" }
+    let scratch: ScratchDirectory
+    var seen: String { "\(scratch.path)/seen" }
 
     init() throws {
         _ = ignoresBrokenPipes
         scratch = try ScratchDirectory()
     }
 
-    private func upstream(
+    func upstream(
         _ behaviour: String,
         idle: Duration = .seconds(600),
         deaf: Duration = .seconds(10),
@@ -40,7 +40,7 @@ struct ProgramUpstreamTests {
         )
     }
 
-    private func call(
+    func call(
         _ tool: String,
         _ arguments: JSONValue = [:],
         timeout: Duration = .seconds(20),
@@ -59,7 +59,7 @@ struct ProgramUpstreamTests {
     }
 
     /// Waits until the server has read so many calls of a tool.
-    private func hears(_ tool: String, times: Int = 1) {
+    func hears(_ tool: String, times: Int = 1) {
         let end = ContinuousClock.now + .seconds(10)
         let name = "\"name\":\"\(tool)\""
         while ((try? scratch.read("seen")) ?? "").components(separatedBy: name).count <= times {
@@ -68,7 +68,7 @@ struct ProgramUpstreamTests {
         }
     }
 
-    private var starts: Int { (try? scratch.read("starts"))?.split(separator: "\n").count ?? 0 }
+    var starts: Int { (try? scratch.read("starts"))?.split(separator: "\n").count ?? 0 }
 
     @Test(
         "both eras are spoken, also with servers that end when they are asked in the other one",
@@ -329,47 +329,6 @@ struct ProgramUpstreamTests {
         #expect(lines.contains { $0.contains("notifications/cancelled") } && !lines.contains { $0.contains("late") })
     }
 
-    @Test("a crash leaves the calls under way unknown, and the next call starts it again")
-    func crash() throws {
-        let upstream = upstream("legacy")
-        defer { upstream.end() }
-        _ = upstream.call(call("echo"))
-        let other = try EnsignSystem.Thread { [self] in
-            guard case .unknown(let failure) = upstream.call(call("slow", ["seconds": 20])) else {
-                return #expect(Bool(false))
-            }
-            #expect(failure.kind == .ended)
-        }
-        hears("slow")
-        guard case .unknown(let failure) = upstream.call(call("die")) else { return #expect(Bool(false)) }
-        #expect(failure.kind == .ended)
-        other.join()
-        #expect(try upstream.call(call("echo", ["a": 4])).result()["structuredContent"] == ["a": 4])
-        #expect(starts == 2)
-    }
-
-    @Test("a call waits for a short rest: a program that ended twice is there for the next one")
-    func shortRest() throws {
-        let upstream = upstream("legacy")
-        defer { upstream.end() }
-        for _ in 0..<2 { guard case .unknown = upstream.call(call("die")) else { return #expect(Bool(false)) } }
-        let start = ContinuousClock.now
-        #expect(try upstream.call(call("echo", ["a": 1])).result()["structuredContent"] == ["a": 1])
-        #expect(ContinuousClock.now - start > .milliseconds(200))
-        #expect(starts == 3)
-    }
-
-    @Test("a program that keeps ending is given a rest")
-    func rest() {
-        let upstream = ProgramUpstream(ProgramAddress(words: ["/bin/false"]), secrets: { [] }, version: "0")
-        var messages: [String] = []
-        for _ in 0..<20 {
-            guard case .notSent(let failure) = upstream.call(call("echo")) else { return #expect(Bool(false)) }
-            messages.append(failure.message)
-        }
-        #expect(messages.contains { $0.contains("started again after a moment") })
-    }
-
     @Test(
         "what a server says is bounded, and never ends more than itself",
         arguments: [
@@ -409,72 +368,6 @@ struct ProgramUpstreamTests {
         #expect(try upstream.call(call("noise")).result().said == "noise")
         // Whole lines alone, as they were written.
         #expect(upstream.said.count < 20_000 && upstream.said.starts(with: "secret\u{1b}[2J\nsecret".utf8))
-    }
-
-    @Test("a server that takes its time to start is asked what it offers when it serves, and never told to forget that")
-    func sleepy() throws {
-        let upstream = upstream("sleepy")
-        defer { upstream.end() }
-        let first = try EnsignSystem.Thread {
-            #expect((try? upstream.listing(within: .seconds(20)))?.tools.count == 3)
-        }
-        let end = ContinuousClock.now + .seconds(20)
-        while !((try? scratch.read("seen")) ?? "").contains("initialize"), ContinuousClock.now < end { usleep(5_000) }
-        #expect(throws: UpstreamFailure.self) { try upstream.listing(within: .milliseconds(50), waitsForStart: false) }
-        // Calls look at the list first, and wait as long as a start may take.
-        #expect(try upstream.listing(within: .milliseconds(200)).tools.count == 3)
-        first.join()
-        let read = try scratch.read("seen")
-        #expect(!read.contains("cancelled"), "\(read)")
-        #expect(starts == 1)
-    }
-
-    @Test(
-        "a server that does not come to serve within startTimeout fails whoever waits for it, and is begun once for all"
-    )
-    func startTimeout() throws {
-        let upstream = upstream("hangs", startTimeout: .seconds(1))
-        defer { upstream.end() }
-        let start = ContinuousClock.now
-        let failures = Condition([UpstreamOutcome]())
-        let threads = try (0..<3).map { _ in
-            try EnsignSystem.Thread { [call = call("echo")] in
-                let outcome = upstream.call(call)
-                failures.update { $0.append(outcome) }
-            }
-        }
-        for thread in threads { thread.join() }
-        for outcome in failures.withLock({ $0 }) {
-            guard case .notSent(let failure) = outcome else { return #expect(Bool(false)) }
-            #expect(failure.message == "the server did not serve within 1 s of its start: startTimeout")
-        }
-        #expect(starts == 1 && ContinuousClock.now - start < .seconds(10))
-    }
-
-    @Test("what is not started any more fails whoever waits for its start at once, and what runs goes on")
-    func startsNoMore() throws {
-        let (starting, running) = (upstream("hangs"), upstream("legacy"))
-        defer { for each in [starting, running] { each.end() } }
-        _ = try running.call(call("echo")).result()
-        let start = ContinuousClock.now
-        let outcomes = Condition([UpstreamOutcome]())
-        let threads = try (0..<3).map { _ in
-            try EnsignSystem.Thread { [call = call("echo")] in
-                let outcome = starting.call(call)
-                outcomes.update { $0.append(outcome) }
-            }
-        }
-        while starts < 2, ContinuousClock.now - start < .seconds(10) { usleep(5_000) }
-        for each in [starting, running] { each.startNoMore() }
-        for thread in threads { thread.join() }
-        #expect(try running.call(call("echo", ["a": 1])).result()["structuredContent"] == ["a": 1])
-        for outcome in outcomes.withLock({ $0 }) + [starting.call(call("echo"))] {
-            guard case .notSent(let failure) = outcome else { return #expect(Bool(false), "\(outcome)") }
-            #expect(failure == UpstreamFailure(.cancelled, "the gateway is being stopped"))
-        }
-        running.end()
-        #expect(throws: UpstreamFailure.self) { try running.listing(within: .seconds(5)) }
-        #expect(starts == 2 && ContinuousClock.now - start < .seconds(15))
     }
 
     @Test("a list is asked for again when the server says that it has changed, or has been started anew")
