@@ -119,6 +119,17 @@ package struct TreeObject: Sendable {
         return entries
     }
 
+    /// The names of the folders, in their order.
+    package var folders: [String] {
+        var names: [String] = []
+        var index = 0
+        while let part = part(at: index) {
+            if part.isDirectory { names.append(String(decoding: bytes[part.nameStart..<part.nameEnd], as: UTF8.self)) }
+            index = part.end
+        }
+        return names
+    }
+
     /// The entry of that name; nil when there is none.
     package func entry(named name: some StringProtocol) -> TreeEntry? {
         var name = String(name)

@@ -26,13 +26,16 @@ package final class RecordedFiles: ExpectedFiles {
     package func children(of folder: String) throws -> [String: ExpectedNode]? {
         guard !folder.isEmpty else {
             var top: [String: ExpectedNode] = [LivePath.header: .file]
-            for name in [LivePath.agents, LivePath.bundles] where try tree.children(of: name) != nil {
-                top[name] = .folder
-            }
+            for name in try folders(in: folder) { top[name] = .folder }
             if try tree.node(LivePath.policy) != nil { top[LivePath.policy] = .file }
             return top
         }
         return try entries(of: folder)?.mapValues { $0.mode == .directory ? .folder : .file }
+    }
+
+    package func folders(in folder: String) throws -> [String] {
+        guard folder.isEmpty else { return try tree.folders(in: folder) }
+        return try [LivePath.agents, LivePath.bundles].filter { try tree.object(of: $0) != nil }
     }
 
     package func bytes(at path: String) throws -> [UInt8] {

@@ -33,7 +33,7 @@ extension DirectoryTarget {
             let folders = try observer.folders()
             let start = folders.firstIndex { $0 >= cursor.next } ?? folders.count
             var next: String?
-            // Counts only files of the slice: changed folders before it must not use it up, or it would never advance.
+            // Counts only what is in the slice: changed folders before it must not use it up, or it would never advance.
             var filesInSlice = 0
             for (index, folder) in folders.enumerated() {
                 let hasChanged = try observer.hasChanged(folder)
@@ -42,7 +42,7 @@ extension DirectoryTarget {
                 guard isInSlice || hasChanged || suspects.contains(folder) else { continue }
                 let before = observer.filesSeen
                 try observer.look(into: folder)
-                if isInSlice { filesInSlice += observer.filesSeen - before }
+                if isInSlice { filesInSlice += observer.filesSeen - before + SliceCursor.filesOfFolder }
                 if hasChanged, cursor.lookedAt.count < SliceCursor.maxFolders {
                     cursor.lookedAt[folder] = now.subtracting(saturating: Self.clockSlack)
                 }
@@ -99,11 +99,9 @@ private struct DirectoryObserver {
     /// and so on.
     func folders() throws -> [String] {
         var result = [""]
-        for top in try expected.children(of: "")?.filter({ $0.value == .folder }).keys.sorted() ?? [] {
+        for top in try expected.folders(in: "").sorted() {
             result.append(top)
-            for name in try expected.children(of: top)?.filter({ $0.value == .folder }).keys.sorted() ?? [] {
-                result.append("\(top)/\(name)")
-            }
+            for name in try expected.folders(in: top).sorted() { result.append("\(top)/\(name)") }
         }
         return result
     }
@@ -127,8 +125,10 @@ private struct DirectoryObserver {
             }
             return
         }
-        let present = Set(try Files.list(place(folder)) ?? [])
-        for name in present.subtracting(wanted.keys) {
+        // From inside the folder each look goes one name deep.
+        let inside = try FolderStream.open(place(folder))
+        while let name = try inside?.next()?.name {
+            if wanted[name] != nil { continue }
             if name.hasPrefix(LivePath.temporaryPrefix) {
                 // A killed writer's leftovers: no reader sees them, and they are not drift.
                 if sweeps { try Files.removeTree(place(join(folder, name))) }
@@ -137,16 +137,18 @@ private struct DirectoryObserver {
             if folder.isEmpty, name == "lost+found" { continue }
             try extra(join(folder, name))
         }
+        let threshold = threshold(folder)
         for (name, node) in wanted {
-            let path = join(folder, name)
+            let found = try inside?.status(of: name)
             switch node {
             case .folder:
-                if let found = try onDisk(path), found.kind != .directory {
-                    drift.append(DriftedFile(path: path, found: .replaced, size: nil))
+                if let found, found.kind != .directory {
+                    drift.append(DriftedFile(path: join(folder, name), found: .replaced, size: nil))
                 }
             case .file:
                 filesSeen += 1
-                try lookAt(path, threshold(folder))
+                if let found, found.kind == .file, found.permissions == 0o644, found.changed < threshold { continue }
+                try lookAt(join(folder, name), found)
             }
         }
     }
@@ -161,8 +163,9 @@ private struct DirectoryObserver {
         return isLink
     }
 
-    private mutating func lookAt(_ path: String, _ threshold: Int64) throws {
-        guard let status = try onDisk(path) else {
+    /// Looks at a file that is not as it was when it was read last.
+    private mutating func lookAt(_ path: String, _ status: FileStatus?) throws {
+        guard let status else {
             drift.append(DriftedFile(path: path, found: .removed, size: nil))
             return
         }
@@ -174,7 +177,6 @@ private struct DirectoryObserver {
             drift.append(DriftedFile(path: path, found: .mode, size: status.size))
             return
         }
-        guard status.changed >= threshold else { return }
         // Larger than anything that is published: not worth reading.
         guard status.size <= 1 << 26, let bytes = try Files.read(place(path), limit: 1 << 26) else {
             drift.append(DriftedFile(path: path, found: .edited, size: status.size))

@@ -29,8 +29,12 @@ package struct SliceCursor: Sendable, Hashable {
     /// The most folders that are remembered; those beyond are checked again in each run until the round ends.
     package static let maxFolders = 4_096
 
-    /// The most files that a slice checks.
+    /// The most files that a slice checks, apart from those of its last folder; each folder takes the place of
+    /// ``filesOfFolder`` more.
     package static let files = 300
+
+    /// To list a folder and to read what is recorded of it takes as long as to check this many files in it, roughly.
+    package static let filesOfFolder = 8
 }
 
 extension SliceCursor {

@@ -74,11 +74,20 @@ package protocol ExpectedFiles {
     /// What should be in a folder, by name; nil when the folder should not be there. `""` is the target itself.
     func children(of folder: String) throws -> [String: ExpectedNode]?
 
+    /// The names of the folders that should be in a folder, in no order.
+    func folders(in folder: String) throws -> [String]
+
     /// What the file at a path should hold.
     func bytes(at path: String) throws -> [UInt8]
 
     /// Whether these bytes are what the file at a path should hold. Cheaper than comparing with ``bytes(at:)``.
     func matches(_ bytes: [UInt8], at path: String) throws -> Bool
+}
+
+extension ExpectedFiles {
+    package func folders(in folder: String) throws -> [String] {
+        try children(of: folder)?.compactMap { $0.value == .folder ? $0.key : nil } ?? []
+    }
 }
 
 /// What should be at a path.

@@ -42,6 +42,39 @@ struct SliceTests {
         #expect(runs <= 4000 / SliceCursor.files + 1)
     }
 
+    /// 200 folders of one file each, as bundles are in a small fleet.
+    private struct SmallFolders: ExpectedFiles {
+        static let names = (100..<300).map { String($0) }
+
+        func children(of folder: String) -> [String: ExpectedNode]? {
+            switch folder {
+            case "": ["bundles": .folder]
+            case "bundles": Dictionary(uniqueKeysWithValues: Self.names.map { ($0, .folder) })
+            default: ["a.json": .file]
+            }
+        }
+
+        func bytes(at path: String) -> [UInt8] { [] }
+        func matches(_ bytes: [UInt8], at path: String) -> Bool { bytes.isEmpty }
+    }
+
+    @Test("Folders count as well as files: a slice of many small ones is no longer than one of a few large ones")
+    func smallFolders() throws {
+        let scratch = try ScratchDirectory()
+        for folder in SmallFolders.names { try scratch.write("bundles/\(folder)/a.json", "") }
+        let target = DirectoryTarget(path: scratch.path)
+        Thread.sleep(forTimeInterval: 0.05)
+        var cursor = try target.observe(SmallFolders(), .everything, sweeping: false).cursor
+        var seen: [Int] = []
+        repeat {
+            let observation = try target.observe(SmallFolders(), .slice(cursor, suspects: []), sweeping: false)
+            cursor = observation.cursor
+            seen.append(observation.filesSeen)
+        } while !SliceCursor(cursor).next.isEmpty && seen.count < 20
+        #expect(seen.reduce(0, +) == 200)
+        #expect(seen.max() ?? 0 <= SliceCursor.files / (SliceCursor.filesOfFolder + 1) + 1)
+    }
+
     @Test("A folder that changed is looked at once, not in every run until the round ends")
     func changedFolderOnce() throws {
         let scratch = try ScratchDirectory()

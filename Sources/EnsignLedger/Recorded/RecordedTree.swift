@@ -7,7 +7,7 @@ package import EnsignModel
 package final class RecordedTree {
     private let repository: Repository
     private let tip: RecordedEntry?
-    private var folders: [ObjectID: [String: TreeEntry]] = [:]
+    private var entries: [ObjectID: [String: TreeEntry]] = [:]
 
     package init(repository: Repository, tip: RecordedEntry?) {
         self.repository = repository
@@ -118,6 +118,16 @@ package final class RecordedTree {
 
     /// The entries of a folder in the tree by name; nil when there is no such folder.
     package func children(of path: String) throws -> [String: TreeEntry]? {
+        try object(of: path).map { try folder($0) }
+    }
+
+    /// The names of the folders in a folder of the tree, in git's order.
+    package func folders(in path: String) throws -> [String] {
+        try object(of: path).map { try repository.treeObject($0).folders } ?? []
+    }
+
+    /// The tree object of a folder; nil when there is no such folder.
+    package func object(of path: String) throws -> ObjectID? {
         let parts = path.split(separator: "/")
         guard let first = parts.first, var id = tip?.folder(String(first)) else { return nil }
         for part in parts.dropFirst() {
@@ -126,16 +136,16 @@ package final class RecordedTree {
             }
             id = entry.id
         }
-        return try folder(id)
+        return id
     }
 
     private func json(_ entry: TreeEntry) throws -> JSONValue { try JSONParser.parse(bytes(entry)) }
 
     private func folder(_ id: ObjectID) throws -> [String: TreeEntry] {
-        if let known = folders[id] { return known }
-        var entries: [String: TreeEntry] = [:]
-        for entry in try repository.tree(id) { entries[String(decoding: entry.name, as: UTF8.self)] = entry }
-        folders[id] = entries
-        return entries
+        if let known = entries[id] { return known }
+        var found: [String: TreeEntry] = [:]
+        for entry in try repository.tree(id) { found[String(decoding: entry.name, as: UTF8.self)] = entry }
+        entries[id] = found
+        return found
     }
 }
