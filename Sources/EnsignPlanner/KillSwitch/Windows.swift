@@ -68,16 +68,32 @@ struct AmountWindow: Sendable, Hashable {
     }
 
     /// The largest sum within a time span that includes `time`.
+    ///
+    /// Goes through the entries once, however many of them there are of one time. Nothing is taken off a sum again, which would lose
+    /// small amounts beside large ones: `heads` has the sums from each entry up to `middle`, `tail` the sum from there on.
     func most(around time: Moment, within milliseconds: Int64) -> Double {
         var best = 0.0
-        for last in entries.indices where entries[last].time >= time.nanoseconds {
+        var first = 0
+        var middle = 0
+        var heads: [Double] = []
+        var tail = 0.0
+        for last in entries.indices {
             if exceeds(time.nanoseconds, entries[last].time, milliseconds) { break }
-            var sum = 0.0
-            for entry in entries[...last].reversed() {
-                if exceeds(entry.time, entries[last].time, milliseconds) { break }
-                sum += entry.amount
+            tail += entries[last].amount
+            while exceeds(entries[first].time, entries[last].time, milliseconds) { first += 1 }
+            if first > middle || heads.isEmpty {
+                middle = last + 1
+                heads = []
+                var sum = 0.0
+                for entry in entries[first...last].reversed() {
+                    sum += entry.amount
+                    heads.append(sum)
+                }
+                tail = 0
             }
-            best = max(best, sum)
+            // The last entry before `middle` is the first of `heads`.
+            let head = first < middle ? heads[middle - 1 - first] : 0
+            if entries[last].time >= time.nanoseconds { best = max(best, head + tail) }
         }
         return best
     }

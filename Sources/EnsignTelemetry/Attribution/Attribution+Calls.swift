@@ -131,9 +131,13 @@ extension Attribution {
             if let parent = event.parent { spent.leaveOut { trace.cover(above: parent, of: $0) } }
             let place = event.parent.map { trace.root(of: $0) } ?? event.span
             spent.note(start: event.start)
-            let group = trace.groups[place] ?? Group()
-            isLate = group.isSettled && group.run?.target != nil && (claimant == nil || claimant == group.run?.agent)
-            let joined = OpenTrace.Joined(root: place, agents: trace.add(spent, at: place))
+            if let group = trace.groups[place], group.isSettled, let run = group.run, run.target != nil {
+                isLate = claimant == nil || claimant == run.agent
+            }
+            var joined = OpenTrace.Joined(root: place, agents: trace.add(spent, at: place))
+            if let claimant, !joined.agents.contains(where: { $0.agent == claimant }) {
+                joined.agents.append((claimant, hasCalls: false))
+            }
             trace.tell(joined, trace.nest(tops, in: .none), at: time.end, context, &activities)
             arrival = trace.arrived(event.span)
             trace.tell(grown: arrival, at: time.end, &activities)

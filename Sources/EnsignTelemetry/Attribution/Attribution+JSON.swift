@@ -136,6 +136,7 @@ extension OpenTrace {
         }
         if share != 0 { object["share"] = .string(hex(share)) }
         if let forgotten { object["forgotten"] = .integer(forgotten.nanoseconds) }
+        if let forgetting { object["forgetting"] = [.string(hex(forgetting.span)), .integer(forgetting.last.nanoseconds)] }
         return .object(object)
     }
 
@@ -180,6 +181,9 @@ extension OpenTrace {
         }
         share = json["share"]?.spanID ?? 0
         forgotten = json["forgotten"]?.moment
+        if let value = json["forgetting"], let span = value[0]?.spanID, let last = value[1]?.moment {
+            forgetting = Forgetting(span: span, last: last)
+        }
         rebuildAwaiting()
     }
 }
@@ -243,6 +247,7 @@ extension Group {
         if let failed { object["failed"] = .integer(failed.nanoseconds) }
         if let began { object["began"] = .integer(began.nanoseconds) }
         if !tops.isEmpty { object["tops"] = .array(tops.map { .string(hex($0)) }) }
+        if dropped > 0 { object["dropped"] = .integer(dropped) }
         if !names.isEmpty { object["names"] = .array(names.sorted().map { .string($0) }) }
         if !aliases.isEmpty { object["aliases"] = .object(JSONObject(aliases.map { ($0.key, .string($0.value)) })) }
         return .object(object)
@@ -273,6 +278,7 @@ extension Group {
         failed = json["failed"]?.moment
         began = json["began"]?.moment
         tops = (json["tops"]?.array ?? []).compactMap(\.spanID)
+        dropped = json["dropped"]?.count ?? 0
         names = Set((json["names"]?.array ?? []).compactMap(\.string))
         for (name, alias) in json["aliases"]?.object ?? [:] { aliases[name] = alias.string }
     }

@@ -164,6 +164,7 @@ extension Attribution {
         queue.keep {
             guard let trace = traces[$0.trace] else { return false }
             return trace.groups[$0.span]?.run != nil || trace.links[$0.span]?.isNameless == true
+                || trace.forgetting?.span == $0.span
         }
     }
 
@@ -211,20 +212,29 @@ extension Attribution {
         return result
     }
 
+    /// Forgets a trace's calls a while after its last run was settled: views of them may come for so long.
+    private mutating func forget(_ key: TraceKey, behind span: SpanID, at now: Moment) {
+        let due = traces[key]?.forgetting?.last.advanced(milliseconds: limits.settleMilliseconds)
+        if let due, due > now { return wait(for: key, span, at: now) }
+        traces.change(key) { trace in
+            trace.forgetting = nil
+            trace.forgetCalls()
+        }
+    }
+
     /// Makes a run's samples, and when that was done before, forgets its calls.
     mutating func settle(_ key: TraceKey, _ span: SpanID, at now: Moment, _ output: inout Output) {
+        if traces[key]?.forgetting?.span == span { return forget(key, behind: span, at: now) }
         var result = Output()
+        var isToForget = false
         var isSettled = false
         let (environment, explains) = (environment, explains)
         var fallback: (agent: AgentID, count: Int64, model: String)?
         let gateway = gatewayCalls(of: span, in: key)
         traces.change(key) { trace in
-            guard var group = trace.groups[span], let run = group.run, let agent = run.agent, let target = run.target
+            guard var group = trace.groups[span], let run = group.run, let agent = run.agent, let target = run.target,
+                !group.isSettled
             else { return }
-            guard !group.isSettled else {
-                trace.forgetCalls()
-                return
-            }
             guard !run.isWeak || run.isWorkflow || group.began != nil else {
                 // It carries a bundle, and that is all: a query, or whatever else a session does.
                 trace.demote(span, to: trace.root(of: run.parent))
@@ -238,6 +248,7 @@ extension Attribution {
             result.rejections.add(.unpriced, spending.unpriced)
             if spending.fallbacks > 0 { fallback = (agent, spending.fallbacks, spending.openModel ?? "") }
             result.rejections.add(.orphan, group.callsOfOthers)
+            result.rejections.add(.evicted, group.dropped)
             if explains {
                 let cost = Fate.Cost(spending)
                 result.fates = trace.fates(
@@ -252,11 +263,11 @@ extension Attribution {
             group.waiting = []
             trace.groups[span] = group
             isSettled = true
+            isToForget = trace.isToForget(behind: span, at: now)
         }
         output.add(result)
         if let fallback { fallbacks.add(fallback.agent, fallback.count, fallback.model) }
-        // Views of its calls may still come for a while.
-        if isSettled { wait(for: key, span, at: now) }
+        if isToForget { wait(for: key, span, at: now) }
         if isSettled, case .made(_, let key) = gateway {
             traces.change(key) { $0.groups[OpenTrace.gatewayRun]?.isSettled = true }
         }
@@ -312,6 +323,7 @@ extension Attribution {
         guard let trace = traces.remove(key) else { return }
         output.rejections.add(.evicted, Int64(trace.pendingNames.count))
         for group in trace.groups.values where group.run == nil {
+            output.rejections.add(.evicted, group.dropped)
             output.rejections.add(
                 .orphan,
                 group.calls + Int64(group.evaluations.count) + (group.hasUsage ? 1 : 0)

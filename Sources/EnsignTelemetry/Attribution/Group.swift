@@ -26,7 +26,11 @@ struct Group: Sendable {
     var aliases: [String: String] = [:]
     /// What a gateway reported calls of.
     var names: Set<String> = []
+    /// How much was said of agents for which there was no room.
+    var dropped: Int64 = 0
 
+    /// The most agents that are told apart. Work of more under one span is made up: what a span costs is bounded by this.
+    static let claimedLimit = 128
     static let waitingLimit = 256
     static let evaluationLimit = 64
     static let aliasLimit = 64
@@ -67,17 +71,17 @@ struct Group: Sendable {
         return run?.agent == agent ? own.adding(unclaimed).countingOnce : own
     }
 
-    /// Those for whom something counts.
-    var agents: [AgentID] {
-        var agents = claimed.keys.sorted()
-        if let agent = run?.agent, claimed[agent] == nil { agents.append(agent) }
-        return agents
-    }
-
     mutating func change(_ claimant: AgentID?, _ body: (inout Tally) -> Void) {
         guard let claimant else { return body(&unclaimed) }
+        guard hasRoom(for: claimant) else { return drop(1) }
         body(&claimed[claimant, default: Tally()])
     }
+
+    private func hasRoom(for agent: AgentID) -> Bool {
+        claimed[agent] != nil || claimed.count < Self.claimedLimit || agent == run?.agent
+    }
+
+    private mutating func drop(_ count: Int64) { dropped = dropped.adding(saturating: count) }
 
     /// Takes back what an outer view of a call said and an inner one says too.
     ///
@@ -161,7 +165,14 @@ struct Group: Sendable {
     /// Adds another group, whose span turned out to be below this one's. Its tops are the caller's.
     mutating func add(_ other: Group) {
         unclaimed = unclaimed.adding(other.unclaimed)
-        for (agent, tally) in other.claimed { claimed[agent] = (claimed[agent] ?? Tally()).adding(tally) }
+        for (agent, tally) in other.claimed {
+            if hasRoom(for: agent) {
+                claimed[agent] = (claimed[agent] ?? Tally()).adding(tally)
+            } else {
+                drop(tally.made.calls.adding(saturating: tally.nested.isKnown ? 1 : 0))
+            }
+        }
+        drop(other.dropped)
         waiting = (waiting + other.waiting).suffix(Self.waitingLimit)
         evaluations = (evaluations + other.evaluations).suffix(Self.evaluationLimit)
         for (name, alias) in other.aliases where aliases.count < Self.aliasLimit {

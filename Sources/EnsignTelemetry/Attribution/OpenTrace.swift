@@ -39,6 +39,8 @@ struct OpenTrace: Sendable {
     var pendingNames: [SpanID: PendingName] = [:]
     /// Runs of which it is not known whether they are the outermost ones, by the first span around them that has not come.
     var awaiting: [SpanID: [SpanID]] = [:]
+    /// Nil while no run was settled since calls were forgotten.
+    var forgetting: Forgetting?
     /// The end of the last run whose calls were forgotten: the call around a late one may be among them.
     var forgotten: Moment?
     /// Where calls are that a gateway reports of agents in this trace.
@@ -130,12 +132,39 @@ struct OpenTrace: Sendable {
 
     /// Adds a group to the one at a root.
     ///
-    /// - Returns: The owner of what was added.
+    /// - Returns: Those whose sums are new by that, sorted. What stands in one of the two alone is as it was: a chain of spans, each
+    ///   one further up, must not report all that is below it anew.
     mutating func add(_ other: Group, at root: SpanID) -> [(agent: AgentID, hasCalls: Bool)] {
-        groups[root, default: Group()].add(other)
         var other = other
-        other.run = groups[root]?.run
-        return other.agents.map { ($0, other.tally(of: $0).made.calls > 0) }
+        guard let group = groups[root] else {
+            (other.run, other.isSettled, other.tops, other.names) = (nil, false, [], [])
+            groups[root] = other
+            return []
+        }
+        groups[root]?.add(other)
+        other.run = group.run
+        let grown = other.claimed.keys.filter { group.claimed[$0] != nil && $0 != group.run?.agent }
+        return (grown + [group.run?.agent].compactMap { $0 }).sorted().map { ($0, other.tally(of: $0).made.calls > 0) }
+    }
+
+    /// What stands in the queue for when calls are forgotten.
+    struct Forgetting: Sendable {
+        /// The run that it waits behind.
+        var span: SpanID
+        /// When the last run was settled.
+        var last: Moment
+    }
+
+    /// Notes that a run is settled.
+    ///
+    /// - Returns: Whether the run is to be waited for: one at a time is, however many runs a trace has.
+    mutating func isToForget(behind span: SpanID, at now: Moment) -> Bool {
+        guard forgetting == nil else {
+            forgetting?.last = now
+            return false
+        }
+        forgetting = Forgetting(span: span, last: now)
+        return true
     }
 
     /// Forgets the spans below runs once all runs are settled: only evaluations can still come, and they name runs or
