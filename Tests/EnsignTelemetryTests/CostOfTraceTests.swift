@@ -61,7 +61,7 @@ struct CostOfTraceTests {
         #expect(told <= 2 * calls.count)
     }
 
-    @Test("So many agents are told apart under one span; what more of them did is counted as evicted, the run's own never")
+    @Test("So many agents are told apart under one span; what more did is counted as evicted, the run's own never")
     func manyAgents() {
         var attribution = Attribution(environment: "prod")
         let calls = (1...500).map {
@@ -77,7 +77,8 @@ struct CostOfTraceTests {
             to: &attribution,
             at: 11
         )
-        #expect(attribution.traces.traces.values.allSatisfy { $0.groups.values.allSatisfy { $0.claimed.count <= Group.claimedLimit + 1 } })
+        let groups = attribution.traces.traces.values.flatMap(\.groups.values)
+        #expect(groups.allSatisfy { $0.claimed.count <= Group.claimedLimit + 1 })
         let output = attribution.finish(context)
         #expect(output.values("steps").allSatisfy { $0 >= 1 })
         #expect(attribution.rejections[.evicted] >= Int64(500 - Group.claimedLimit))

@@ -136,7 +136,9 @@ extension OpenTrace {
         }
         if share != 0 { object["share"] = .string(hex(share)) }
         if let forgotten { object["forgotten"] = .integer(forgotten.nanoseconds) }
-        if let forgetting { object["forgetting"] = [.string(hex(forgetting.span)), .integer(forgetting.last.nanoseconds)] }
+        if let forgetting {
+            object["forgetting"] = [.string(hex(forgetting.span)), .integer(forgetting.last.nanoseconds)]
+        }
         return .object(object)
     }
 
