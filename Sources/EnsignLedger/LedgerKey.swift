@@ -35,6 +35,17 @@ package struct LedgerKey: Sendable {
         }
     }
 
+    /// The file beside the key in which a rotation has kept a former one; nil where that one is not there.
+    package static func former(_ path: String, _ signer: SSHPublicKey) throws -> String? {
+        guard let folder = Files.parent(of: path) else { return nil }
+        return try (Files.list(folder) ?? []).map { "\(folder)/\($0)" }.first { file in
+            guard file.hasPrefix("\(path).before-"), let text = try Files.read(file, limit: 65_536) else {
+                return false
+            }
+            return (try? SSHPrivateKey(openSSH: text))?.publicKey == signer
+        }
+    }
+
     /// Whether there is no key yet: no file, or an empty one, which 0.1.0 left behind on a full disk.
     package static func isMissing(_ path: String) throws -> Bool { try Files.status(path)?.size ?? 0 == 0 }
 

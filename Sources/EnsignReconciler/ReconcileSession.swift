@@ -13,6 +13,8 @@ struct ReconcileSession {
     let ledger: Ledger
     let target: any Target
     var tip: RecordedEntry?
+    /// The number of the newest entry when the run began; -1 when there was none.
+    let begun: Int64
     let halts: HaltSwitch
     let gate: HaltGate
     /// Nil when there is none, or another process reads it.
@@ -41,6 +43,7 @@ struct ReconcileSession {
         halts = try HaltSwitch(site, environment)
         gate = HaltGate(halts.file)
         tip = try ledger.tip()
+        begun = tip?.entry.sequence ?? -1
     }
 
     var now: Timestamp { Timestamp(seconds: reconciler.options.clock.wall()) }

@@ -93,6 +93,8 @@ package struct Reconciler {
         package var behaviour: [Change] = []
         /// Stops and alarms that were recorded on the way.
         package var halts: [Change] = []
+        /// Agents that are stopped because a stop came under the name that they had.
+        package var followed: [AgentID] = []
         /// What somebody should look at, in sentences.
         package var warnings: [String] = []
         /// The newest entry afterwards.

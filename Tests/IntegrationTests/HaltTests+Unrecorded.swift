@@ -40,7 +40,7 @@ extension HaltTests {
         try host.expectSound()
     }
 
-    private func shim(_ host: Host) throws -> String {
+    func faultShim(_ host: Host) throws -> String {
         let path = "\(host.scratch.path)/faults.so"
         let arguments = ["-shared", "-fPIC", "-O1", "-o", path, "\(Host.package)/Tests/Faults/faults.c", "-ldl"]
         try #require(try run("cc", arguments, in: host.scratch.path).status == 0)
@@ -50,7 +50,7 @@ extension HaltTests {
     @Test("With no room for anything the route is taken away, and the halt remembered all the same")
     func fullDisk() throws {
         let host = try host()
-        let full = ["LD_PRELOAD": try shim(host), "FAULT_AT": "1", "FAULT_MODE": "full"]
+        let full = ["LD_PRELOAD": try faultShim(host), "FAULT_AT": "1", "FAULT_MODE": "full"]
         let result = try halt(host, "support/triage", environment: full)
         #expect(result.status == 0, "\(result.errors)")
         #expect(result.errors.contains("no room for halted routes"))
@@ -99,7 +99,7 @@ extension HaltTests {
     @Test("Killed anywhere, a halt that was remembered is carried out by the next reconcile")
     func killed() throws {
         let host = try host()
-        let shim = try shim(host)
+        let shim = try faultShim(host)
         var remembered = 0
         // The first of its calls remembers it.
         for step in 1...7 {
@@ -154,7 +154,7 @@ extension HaltTests {
     @Test("Wherever a reconcile is when the halt comes, it goes on without the agent")
     func inTheMiddle() throws {
         let host = try host()
-        let shim = try shim(host)
+        let shim = try faultShim(host)
         try FileManager.default.removeItem(atPath: "\(host.bare)/hooks/post-receive")
         try host.push(FleetFixture.deploymentPath, "maximum: 100", "maximum: 90")
         let copy = "\(host.scratch.path)/copy.git"

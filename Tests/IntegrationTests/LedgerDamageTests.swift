@@ -240,6 +240,27 @@ import Testing
         try host.expectSound()
     }
 
+    @Test("A loss that cannot be accepted is not, and the key that can go on is named")
+    func refusedLoss() throws {
+        let host = try Host(fleet: FleetFixture())
+        let backup = try host.hostGit("rev-parse", "refs/ensign/ledger/prod")
+        #expect(try host.ensign("halt", "support/triage", "--env", "prod", "--reason", "x").status == 0)
+        #expect(try host.ensign("keys", "--env", "prod", "--rotate").status == 0)
+        try host.hostGit("update-ref", "refs/ensign/ledger/prod", backup)
+        let key = "\(host.bare)/ensign/keys/prod"
+        for words in [["reconcile", "--env", "prod", "--accept-loss"], ["reconcile", "--env", "prod"]] {
+            let refused = try run(Host.ensign, words, in: host.bare)
+            #expect(refused.status == 5, "\(words): \(refused.errors)")
+            if words.count > 3 { #expect(refused.errors.contains("\(key).before-4 is the one"), "\(refused.errors)") }
+        }
+        try FileManager.default.removeItem(atPath: key)
+        try FileManager.default.copyItem(atPath: "\(key).before-4", toPath: key)
+        let accepted = try host.ensign("reconcile", "--env", "prod", "--accept-loss")
+        #expect(accepted.status == 0, "\(accepted.errors)")
+        #expect(try host.liveJSON("agents/support/triage.json")["phase"] as? String == "halted", "\(accepted.errors)")
+        try host.expectSound()
+    }
+
     @Test("Whoever may not read what is live, or the key, reads the ledger all the same", arguments: ["keys", "live"])
     func auditor(_ hidden: String) throws {
         let host = try Host(fleet: FleetFixture())

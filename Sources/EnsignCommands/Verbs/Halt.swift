@@ -115,7 +115,8 @@ private struct HaltCommand {
             scope: scope,
             reason: reason,
             by: invocation.operatorName,
-            time: Moment(nanoseconds: Machine.nanoseconds)
+            time: Moment(nanoseconds: Machine.nanoseconds),
+            after: (try? site.ledger(environment).tip())?.entry.sequence
         )
         halts = try HaltSwitch(site, environment)
     }
@@ -233,10 +234,16 @@ private struct HaltCommand {
         _ effect: HaltSwitch.Effect,
         _ recording: Result<Reconciler.Report, any Error>
     ) throws -> ExitCode {
+        var effect = effect
+        var warnings: [String] = []
         var entry: PlanEntry?
         var failure: (any Error)?
         switch recording {
-        case .success(let report): entry = report.halts.isEmpty ? nil : report.entry
+        case .success(let report):
+            entry = report.halts.isEmpty ? nil : report.entry
+            warnings = report.warnings
+            // Also under the names that agents were given meanwhile.
+            effect.agents = Set(effect.agents + report.followed).sorted()
         case .failure(let error): failure = error
         }
         if invocation.format == .json {
@@ -259,6 +266,7 @@ private struct HaltCommand {
                     ? "\(before.already[0]) was" : "\(counted(before.already.count, "agent")) were"
                 invocation.console.note("\(environment): \(names) halted already")
             }
+            for warning in warnings { invocation.console.note("\(environment): \(warning)") }
             if let entry { invocation.console.note("\(environment): recorded as entry \(entry.sequence)") }
             if let failure {
                 invocation.console.note("\(environment): not recorded yet: \(failure)".onOneLine)

@@ -4,7 +4,8 @@ extension Evidence {
 
     private var fields: JSONObject {
         let parts: [JSONObject?] = [
-            state.map { ["state": $0.json] }, reason.map { ["reason": .string($0)] }, by.map { ["by": .string($0)] },
+            state.map { ["state": $0.json] }, reason.map { ["reason": .string($0)] },
+            successor.map { ["as": .string($0.description)] }, by.map { ["by": .string($0)] },
             at.map { ["at": .string($0.description)] }, verdict.map { ["verdict": .string($0.rawValue)] },
             analysis.map { ["analysis": $0.json] },
             replaced.isEmpty ? nil : ["replaced": .array(replaced.map { .string($0.description) })],
@@ -26,6 +27,7 @@ extension Evidence {
         func texts(_ name: String) -> [String] { fields[name]?.array?.compactMap(\.string) ?? [] }
         state = fields["state"].flatMap { AgentState(json: $0) }
         reason = fields["reason"]?.string
+        successor = fields["as"]?.string.flatMap { AgentID($0) }
         by = fields["by"]?.string
         at = fields["at"]?.string.flatMap { Timestamp($0) }
         verdict = fields["verdict"]?.string.flatMap { Verdict(rawValue: $0) }

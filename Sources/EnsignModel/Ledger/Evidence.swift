@@ -6,6 +6,8 @@ package struct Evidence: Sendable, Hashable {
     package var state: AgentState?
     /// In a sentence.
     package var reason: String?
+    /// The name under which the agent goes on, of one that gives up its own.
+    package var successor: AgentID?
     package var by: String?
     package var at: Timestamp?
     /// The judge's verdict on the canary that ends here; nil when it was not asked.

@@ -61,7 +61,7 @@ extension RolloutMachine {
         let isMoved = !isNew && successor != nil && state.leaving?.successor != successor
         if isMoved { state.leaving?.successor = successor }
         takeOverGitsStop()
-        let why = because("its removal waits: \(users)")
+        let why = leaving(as: successor, because("its removal waits: \(users)"))
         let canary = state.canary
         state.rollout = nil
         if let (candidate, progress) = canary {
@@ -69,8 +69,17 @@ extension RolloutMachine {
         } else if isNew {
             record(.weight, from: stable, to: stable, .none, weight: (0, 0), why)
         } else if isMoved, let successor {
-            noteState("it goes on as \(successor)")
+            let why = leaving(as: successor, because("it goes on as \(successor)"))
+            record(.weight, from: stable, to: stable, .none, weight: (0, 0), why)
         }
+    }
+
+    /// For whoever has to find the agent again by the name that it had: a stop may be under way.
+    private func leaving(as successor: AgentID?, _ evidence: Evidence?) -> Evidence? {
+        guard let successor else { return evidence }
+        var evidence = evidence ?? Evidence()
+        evidence.successor = successor
+        return evidence
     }
 
     /// Lost permissions are lost for every version, also for one that git no longer declares.
@@ -124,7 +133,7 @@ extension RolloutMachine {
     }
 
     mutating func removed(movedTo successor: AgentID?) {
-        let why = successor.map { "it goes on as \($0)" }
+        let why = leaving(as: successor, because(successor.map { "it goes on as \($0)" }))
         switch phase {
         case .absent:
             // What waited to be created is no longer asked for. An operator's word for it stays: it may come before.
@@ -132,10 +141,10 @@ extension RolloutMachine {
             state.rollout = nil
             return record(.weight, from: nil, to: nil, .none, weight: (0, 0), because("no longer wanted"))
         case .halted(let stable), .settled(let stable):
-            record(.delete, from: stable, to: nil, .narrowing, because(why))
-        case .queued(let trial): record(.delete, from: trial.stable, to: nil, .narrowing, because(why))
+            record(.delete, from: stable, to: nil, .narrowing, why)
+        case .queued(let trial): record(.delete, from: trial.stable, to: nil, .narrowing, why)
         case .canary(let trial, let progress):
-            record(.delete, from: trial.stable, to: nil, .narrowing, weight: (progress.weight, 0), because(why))
+            record(.delete, from: trial.stable, to: nil, .narrowing, weight: (progress.weight, 0), why)
         }
         if successor == nil {
             // Git's own stop ends with what it said. Halts and quarantine outlive it: neither redeclaring the agent nor

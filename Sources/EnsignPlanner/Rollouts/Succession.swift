@@ -55,6 +55,9 @@ struct Successions {
         /// Who would be this agent under another name if it did not stay itself, because nothing is removed.
         var copy: AgentID?
         var isLeaving: Bool
+        /// Whether nobody knows what was stopped: its entries are lost, and git does not have the name any more. It may be
+        /// anything that comes.
+        var isUnknown: Bool
 
         /// The one that is said of an artifact; what is said of a bundle is said of this agent alone.
         func quarantine(of version: VersionIdentity) -> Quarantine? {
@@ -95,6 +98,7 @@ struct Successions {
         }.sorted { $0.agent < $1.agent }
         let copies = try Renames.find(kept, created, asked: context.asked, compile: context.compile)
         let copyOf = Dictionary(copies.map { ($1.leaving.agent, $0) }) { first, _ in first }
+        let declared = Set(desired.lazy.filter { $0.compiled != nil }.map(\.agent))
         var flagged: [Flagged] = []
         var waiting: [AgentID: AgentID] = [:]
         for agent in try recorded.remembered() {
@@ -105,7 +109,9 @@ struct Successions {
             if let stable = state.stable, let bundle = try recorded.bundle(stable.digest) {
                 artifacts.insert(bundle.artifact)
             }
-            let isLeaving = gone.contains(agent)
+            let isUnknown =
+                state.halt?.isGits == false && artifacts.isEmpty && state.stable == nil && !declared.contains(agent)
+            let isLeaving = gone.contains(agent) || isUnknown
             let asked = isLeaving ? try context.asked(agent)?.artifact : nil
             flagged.append(
                 Flagged(
@@ -114,7 +120,8 @@ struct Successions {
                     artifacts: artifacts,
                     asked: asked,
                     copy: copyOf[agent],
-                    isLeaving: isLeaving
+                    isLeaving: isLeaving,
+                    isUnknown: isUnknown
                 )
             )
         }
@@ -209,7 +216,9 @@ struct Successions {
     private func inherit(_ compiled: CompiledBundle, _ succession: inout Succession) throws {
         for other in flagged where other.agent != compiled.agent {
             // A renamed agent is itself and no other.
-            guard succession.renamedFrom == nil || succession.renamedFrom == other.agent else { continue }
+            guard succession.renamedFrom == nil || succession.renamedFrom == other.agent || other.isUnknown else {
+                continue
+            }
             try takeOver(other, compiled, &succession)
         }
     }
@@ -313,7 +322,8 @@ struct Successions {
 
     /// Whose flag it is; stated once, however often the agent is renamed.
     private static func inherited(_ reason: String, _ agent: AgentID) -> String {
-        reason.hasPrefix("as ") ? reason : "as \(agent): \(reason)"
+        let owner = reason.hasPrefix("as ") ? reason.dropFirst(3).prefix { $0 != ":" } : ""
+        return AgentID(owner) == nil ? "as \(agent): \(reason)" : reason
     }
 
     /// Whether it is the same team, or one that replaces a team with no agents left.

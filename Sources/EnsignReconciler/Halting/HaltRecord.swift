@@ -22,6 +22,8 @@ package struct HaltRecord: Sendable, Hashable {
     package var rule: String?
     /// What was reached, in the rule's unit.
     package var observed: Double?
+    /// The number of the newest entry when somebody asked for it; nil where nobody looked.
+    package var after: Int64?
 
     package init(
         kind: Kind = .halt,
@@ -30,7 +32,8 @@ package struct HaltRecord: Sendable, Hashable {
         by: String,
         time: Moment,
         rule: String? = nil,
-        observed: Double? = nil
+        observed: Double? = nil,
+        after: Int64? = nil
     ) {
         id = UInt64.random(in: 1 ... .max)
         self.kind = kind
@@ -40,6 +43,7 @@ package struct HaltRecord: Sendable, Hashable {
         self.time = time
         self.rule = rule
         self.observed = observed
+        self.after = after
     }
 }
 
@@ -78,6 +82,7 @@ extension HaltRecord {
             "reason": .string(reason), "by": .string(by), "time": .integer(time.nanoseconds),
             "rule": rule.map { .string($0) } ?? .null,
             "observed": observed.flatMap { $0.isFinite ? JSONValue($0) : nil } ?? .null,
+            "after": after.map { .integer($0) } ?? .null,
         ]
     }
 
@@ -166,7 +171,8 @@ extension HaltRecord {
             by: by,
             time: Moment(nanoseconds: time),
             rule: json["rule"]?.string,
-            observed: json["observed"]?.double
+            observed: json["observed"]?.double,
+            after: json["after"]?.int
         )
         self.id = id
     }

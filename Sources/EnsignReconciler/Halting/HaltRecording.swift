@@ -28,9 +28,11 @@ struct HaltRecording {
         self.now = now
     }
 
-    mutating func add(_ record: HaltRecord) throws {
+    /// - Parameter gone: Names that were given up: a stop holds under the one that the agent has now.
+    mutating func add(_ record: HaltRecord, but gone: Set<AgentID> = []) throws {
         if record.kind == .halt, record.scope.coversLater { halt(record.scope, record) }
         for agent in try record.scope.covered(of: { _ in try recorded.agents() }) {
+            if record.kind == .halt, gone.contains(agent) { continue }
             covered.insert(agent)
             switch record.kind {
             case .halt: try halt(agent, record)

@@ -8,9 +8,10 @@ import EnsignTargets
 /// Step 1: is the ledger what this clone has seen, and the target its own?
 extension ReconcileSession {
     mutating func checkLedger() throws {
+        var loss: LedgerError?
         do { try ledger.checkHighWater(tip, demandsWitness: true) } catch let error as LedgerError where error.isLoss {
-            guard reconciler.options.acceptsLoss, let tip else { throw error }
-            try accept(error, tip)
+            guard reconciler.options.acceptsLoss, tip != nil else { throw error }
+            loss = error
         }
         guard let tip else { return }
         let path = site.settings.signingKey(environment, site.files)
@@ -29,15 +30,19 @@ extension ReconcileSession {
                 throw GitError(code: -1, operation: "verify the ledger of '\(environment)'", message: why)
             }
             guard verdict == .intact else {
+                let former = try LedgerKey.former(path, tip.signer)
                 throw LedgerError.broken(
                     environment: environment,
                     sequence: tip.entry.sequence,
                     why:
                         "it is signed by \(tip.signer.fingerprint), and this clone's key is \(key.publicKey.fingerprint)"
+                        + (former.map { "; \($0) is the one that signed it: put it in the place of \(path)" } ?? "")
                 )
             }
         }
         try checkTarget()
+        // Last: what is refused has accepted nothing.
+        if let loss { try accept(loss, tip) }
     }
 
     /// Goes on from an older ledger, or another chain. Nobody knows what the lost entries said; who was halted by them still

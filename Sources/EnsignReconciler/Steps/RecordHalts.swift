@@ -15,12 +15,14 @@ extension ReconcileSession {
     ///   - more: Stops that could not be remembered.
     ///   - known: Of those that are remembered the ones to record; nil for all.
     mutating func recordHalts(_ more: [HaltRecord] = [], among known: Set<UInt64>? = nil) throws {
-        try followMoves()
         var contents = try halts.file.read()
         try warn(of: contents)
+        guard let before = tip, let accepted = before.acceptedSource else { return }
+        let (followed, gone) = try follow(more + contents.pending, before)
         if let known { contents.pending.removeAll { !known.contains($0.id) } }
+        contents.pending += followed
         let records = more + contents.pending
-        guard !records.isEmpty, let before = tip, let accepted = before.acceptedSource else { return }
+        guard !records.isEmpty else { return }
         let recorded = RecordedTree(repository: site.repository, tip: before)
         var recording = HaltRecording(
             environment: environment,
@@ -29,7 +31,7 @@ extension ReconcileSession {
             now: now,
             halts: try recorded.halts()
         )
-        for record in records { try recording.add(record) }
+        for record in records { try recording.add(record, but: gone) }
         if !recording.changes.isEmpty {
             try append(
                 draft(
@@ -51,28 +53,22 @@ extension ReconcileSession {
         settle(contents)
     }
 
-    /// Stops that came while this run gave agents other names hold under those too.
-    private func followMoves() throws {
-        let moves = (batch?.plan?.changes ?? []).compactMap { planned in
-            planned.movedTo.map { (from: planned.agent, to: $0) }
-        }
-        guard !moves.isEmpty else { return }
-        var more: [HaltRecord] = []
-        for record in try halts.file.read().pending where record.kind == .halt {
-            for (from, to) in moves where record.scope.covers(from) && !record.scope.covers(to) {
-                more.append(
-                    HaltRecord(
-                        scope: .agent(to),
-                        reason: record.reason,
-                        by: record.by,
-                        time: record.time,
-                        rule: record.rule,
-                        observed: record.observed
-                    )
-                )
+    /// Stops that came while agents were given other names hold under those: whichever run gave them, and however it ended.
+    ///
+    /// - Returns: The stops under the new names, in effect, and the names that were given up.
+    private mutating func follow(_ records: [HaltRecord], _ tip: RecordedEntry) throws -> ([HaltRecord], Set<AgentID>) {
+        guard records.contains(where: { $0.kind == .halt }) else { return ([], []) }
+        let moved = try MovedAgents(ledger, tip, records, begun: begun)
+        let followed = moved.following(records)
+        if !followed.isEmpty { _ = try halts.pull(followed) }
+        for record in followed {
+            guard case .agent(let agent) = record.scope, let move = moved.moves.last(where: { $0.to == agent }) else {
+                continue
             }
+            report.followed.append(agent)
+            report.warnings.append("\(move.from) goes on as \(agent), which is halted too")
         }
-        if !more.isEmpty { _ = try halts.pull(more) }
+        return (followed, moved.gone)
     }
 
     /// What is on record is no longer pending. Where the file cannot be written this is said, and found again: it is no
