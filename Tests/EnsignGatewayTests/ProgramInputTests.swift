@@ -60,6 +60,39 @@ struct ProgramInputTests {
         #expect(read + Self.drain(ends[0]) == long + [0x0A, 0x63, 0x0A, 0x62, 0x0A])
     }
 
+    @Test("What nobody waits for never waits, comes whole behind what is being written, and is kept within bounds")
+    func left() throws {
+        let ends = Self.pipes()
+        defer { for end in ends { close(end) } }
+        let input = ProgramInput(ends[1])
+        #expect(input.leave([0x62]) == nil && input.owedSince == nil)
+        #expect(Self.drain(ends[0]) == [0x62, 0x0A])
+        let long = [UInt8](repeating: 0x61, count: 1 << 20)
+        let writer = try Thread {
+            guard case .all = input.write(long, until: .now + .seconds(10), nil) else {
+                Issue.record("it was not written")
+                return
+            }
+        }
+        // Half of it is written.
+        var polled = pollfd(fd: ends[0], events: Int16(POLLIN), revents: 0)
+        _ = unsafe poll(&polled, 1, 5_000)
+        var lines: [UInt8] = []
+        let time = ContinuousClock().measure {
+            while input.leave([0x63, 0x64]) == nil { lines += [0x63, 0x64, 0x0A] }
+        }
+        #expect(time < .seconds(5) && lines.count > ProgramInput.mostKept - 4 && lines.count <= ProgramInput.mostKept)
+        var read: [UInt8] = []
+        while read.count <= long.count { read += Self.drain(ends[0]) }
+        writer.join()
+        while input.owedSince != nil {
+            #expect(input.goOn() == nil)
+            read += Self.drain(ends[0])
+        }
+        #expect(read + Self.drain(ends[0]) == long + [0x0A] + lines)
+        #expect(input.leave([0x62]) == nil, "there is room again")
+    }
+
     @Test("Half a line to a program that has ended is nothing, and whoever waits behind one is told when it ends")
     func gone() throws {
         let ends = Self.pipes()

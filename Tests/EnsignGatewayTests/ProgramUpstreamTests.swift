@@ -441,6 +441,37 @@ struct ProgramUpstreamTests {
         #expect(failure.kind == .timedOut && starts == 2)
     }
 
+    @Test("a server that asks and does not read takes nobody's time, and gets its answers when it reads on")
+    func asksAndReadsNothing() throws {
+        let upstream = upstream("serial")
+        defer { upstream.end() }
+        _ = upstream.call(call("echo"))
+        let time = ContinuousClock().measure {
+            let asks = call("asks", ["seconds": 3, "times": 2_000], timeout: .seconds(1))
+            guard case .unknown(let failure) = upstream.call(asks) else { return #expect(Bool(false)) }
+            #expect(failure.kind == .timedOut)
+        }
+        #expect(time < .seconds(2))
+        #expect(try upstream.call(call("echo", ["a": 1])).result()["structuredContent"] == ["a": 1])
+        let lines = try scratch.read("seen").split(separator: "\n")
+        #expect(lines.count { $0.contains("not offered") } == 2_000)
+        #expect(lines.contains { $0.contains("notifications/cancelled") } && starts == 1)
+    }
+
+    @Test("a server that asks more than is kept for it is ended with its calls")
+    func asksWithoutEnd() throws {
+        let upstream = upstream("serial")
+        defer { upstream.end() }
+        let time = ContinuousClock().measure {
+            let asks = call("asks", ["seconds": 60, "times": 20_000])
+            guard case .unknown(let failure) = upstream.call(asks) else { return #expect(Bool(false)) }
+            #expect(failure.kind == .malformed)
+        }
+        #expect(time < .seconds(15))
+        #expect(try upstream.call(call("echo", ["a": 1])).result()["structuredContent"] == ["a": 1])
+        #expect(starts == 2)
+    }
+
     /// A child of nobody may be a zombie for a moment: init has to take it.
     private func isGone(_ process: pid_t) -> Bool {
         for _ in 0..<300 {

@@ -5,7 +5,8 @@ import Glibc
 ///
 /// Whoever has no more time in the middle of a line leaves its rest here, to be written when the program reads again: to end
 /// the program would end everybody's calls, and whatever came next would be read with that half. There is at most one rest,
-/// so that no more memory is held than one line takes.
+/// so that no more memory is held than one line takes. What nobody waits for, such as the answers to a program's own
+/// questions, is kept beside it as far as there is room.
 final class ProgramInput: Sendable {
     /// How much of a line was written.
     enum Written {
@@ -22,18 +23,28 @@ final class ProgramInput: Sendable {
         var moved: ContinuousClock.Instant
     }
 
-    private enum State {
+    private enum Turn {
         case free, busy
         case owing(Rest)
         /// Nothing is written any more.
         case closed(UpstreamFailure)
     }
 
+    private struct State {
+        var turn = Turn.free
+        /// Whole lines that nobody waits for. They come behind the line that is being written, or its rest.
+        var kept: [UInt8] = []
+    }
+
     private let descriptor: Int32
-    private let state = Condition(State.free)
+    private let state = Condition(State())
+
+    /// The most bytes of lines that are kept.
+    static let mostKept = 256 << 10
 
     private static let deaf = UpstreamFailure(.timedOut, "the server takes no messages")
     private static let gone = UpstreamFailure(.ended, "the server has ended")
+    private static let full = UpstreamFailure(.malformed, "the server asks, and does not read what it is answered")
 
     /// - Parameter descriptor: Does not block, and stays open.
     init(_ descriptor: Int32) { self.descriptor = descriptor }
@@ -46,11 +57,11 @@ final class ProgramInput: Sendable {
         notice: () -> [UInt8]? = { nil }
     ) -> Written {
         let turn = state.wait(until: deadline) { state -> Result<Void, UpstreamFailure>? in
-            switch state {
+            switch state.turn {
             case .busy, .owing: return nil
             case .closed(let failure): return .failure(failure)
             case .free:
-                state = .busy
+                state.turn = .busy
                 return .success(())
             }
         }
@@ -60,24 +71,47 @@ final class ProgramInput: Sendable {
         case .success: break
         }
         if cancellation?.isCancelled == true {
-            state.updateForOne { $0 = .free }
+            passOn()
             return .nothing(UpstreamFailure(.cancelled, "the caller no longer wants the answer"))
         }
         var rest = (line + [0x0A])[...]
         let failure = write(&rest, until: deadline)
         guard let failure, rest.count <= line.count else {
-            state.updateForOne { $0 = .free }
+            passOn()
             return failure.map { .nothing($0) } ?? .all
         }
         guard failure.kind == .timedOut else {
-            state.update { $0 = .closed(failure) }
+            state.update { $0.turn = .closed(failure) }
             // Of an object without its end no server makes a request. Only the end of the line may be missing.
             return rest.count > 1 ? .nothing(failure) : .some(failure)
         }
         if let notice = notice() { rest += notice + [0x0A] }
         let owed = Rest(bytes: rest, moved: .now)
-        state.update { $0 = .owing(owed) }
+        state.update { $0.turn = .owing(owed) }
         return .some(failure)
+    }
+
+    /// Writes a line that nobody waits for, as much of it as there is room for. Its rest is kept.
+    ///
+    /// - Returns: Why there is no use in writing more; nil otherwise.
+    func leave(_ line: [UInt8]) -> UpstreamFailure? {
+        state.withLock { state in
+            if case .closed(let failure) = state.turn { return failure }
+            guard state.kept.count + line.count < Self.mostKept else { return Self.full }
+            state.kept += line + [0x0A]
+            if case .free = state.turn { return goOn(&state) }
+            return nil
+        }
+    }
+
+    /// Lets the next one write, behind what was left meanwhile.
+    private func passOn() {
+        let failure = state.updateForOne { state in
+            state.turn = .free
+            return goOn(&state)
+        }
+        // Nobody's turn comes any more.
+        if failure != nil { state.update { _ in } }
     }
 
     /// Writes as much as the program takes in time.
@@ -112,7 +146,7 @@ final class ProgramInput: Sendable {
     /// When the program took something last of a line whose rest is to be written; nil without such a rest.
     var owedSince: ContinuousClock.Instant? {
         state.withLock { state in
-            guard case .owing(let rest) = state else { return nil }
+            guard case .owing(let rest) = state.turn else { return nil }
             return rest.moved
         }
     }
@@ -122,28 +156,36 @@ final class ProgramInput: Sendable {
     /// - Returns: Why nothing will be read any more; nil where that is not known.
     func goOn() -> UpstreamFailure? {
         state.update { state in
-            guard case .owing(var rest) = state else { return nil }
-            while !rest.bytes.isEmpty {
-                switch push(rest.bytes) {
-                case .took(let count): rest = Rest(bytes: rest.bytes.dropFirst(count), moved: .now)
-                case .full:
-                    state = .owing(rest)
-                    return nil
-                case .gone:
-                    state = .closed(Self.gone)
-                    return Self.gone
-                }
-            }
-            state = .free
-            return nil
+            guard case .owing = state.turn else { return nil }
+            return goOn(&state)
         }
+    }
+
+    /// Writes what there is room for of a rest, and then of what is kept. Only while nobody else writes.
+    private func goOn(_ state: inout State) -> UpstreamFailure? {
+        var rest = Rest(bytes: [], moved: .now)
+        if case .owing(let owed) = state.turn { rest = owed }
+        while !(rest.bytes.isEmpty && state.kept.isEmpty) {
+            if rest.bytes.isEmpty { (rest.bytes, state.kept) = (state.kept[...], []) }
+            switch push(rest.bytes) {
+            case .took(let count): rest = Rest(bytes: rest.bytes.dropFirst(count), moved: .now)
+            case .full:
+                state.turn = .owing(rest)
+                return nil
+            case .gone:
+                state.turn = .closed(Self.gone)
+                return Self.gone
+            }
+        }
+        state.turn = .free
+        return nil
     }
 
     /// Takes no more lines. Whoever waits for its turn is told; whoever writes finds out by itself.
     func close(_ why: UpstreamFailure) {
         state.update { state in
-            switch state {
-            case .free, .owing: state = .closed(why)
+            switch state.turn {
+            case .free, .owing: state.turn = .closed(why)
             case .busy, .closed: break
             }
         }

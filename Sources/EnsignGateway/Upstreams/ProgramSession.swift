@@ -296,9 +296,10 @@ final class ProgramSession: Sendable {
         }
     }
 
-    /// Says something that needs no answer; gives up after a second.
+    /// Says something that needs no answer, and waits for nothing: nobody's time is the server's to take.
     func say(_ message: JSONValue) {
-        _ = write(message.canonicalBytes(), until: .now + .seconds(1), nil)
+        if let failure = input.leave(message.canonicalBytes()) { end(failure) }
+        if input.owedSince != nil { wakeup.wake() }
     }
 
     private func write(
@@ -311,9 +312,8 @@ final class ProgramSession: Sendable {
         switch written {
         case .some(let failure) where failure.kind == .ended, .nothing(let failure) where failure.kind == .ended:
             end(failure)
-        // The session's own thread writes the rest.
-        case .some: wakeup.wake()
-        case .all, .nothing: break
+        // The session's own thread writes what is left.
+        case .some, .all, .nothing: if input.owedSince != nil { wakeup.wake() }
         }
         return written
     }
@@ -394,7 +394,7 @@ final class ProgramSession: Sendable {
                 }
                 output.garbage = 0
             }
-            guard output.lines.isTooLong else { return nil }
+            guard output.lines.isTooLong else { return ended }
             return UpstreamFailure(.malformed, "a message of the server is longer than \(limits.line) bytes")
         }
     }

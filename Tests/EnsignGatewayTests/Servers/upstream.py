@@ -75,6 +75,11 @@ def call(request):
     if name == "elicit":
         say({"jsonrpc": "2.0", "id": request["id"], "method": "elicitation/create", "params": {}})
         return None
+    if name == "asks":
+        for _ in range(arguments["times"]):
+            say({"jsonrpc": "2.0", "id": 1, "method": "roots/list"})
+        time.sleep(arguments["seconds"])
+        return answer(request, text("asked"))
     if name == "input":
         return answer(request, {"resultType": "input_required", "inputRequests": {}})
     if name == "nan":
