@@ -51,7 +51,8 @@ final class WebReading {
 
     /// Takes one event of a stream.
     ///
-    /// - Parameter answerBack: Sends the answer to a question of the server's own.
+    /// - Parameter answerBack: Sends the answer to a question of the server's own. The call's time goes on meanwhile, and nobody
+    ///   looks at it.
     /// - Returns: Whether no more is wanted.
     func take(_ event: [UInt8], answerBack: (JSONValue) -> Void) -> Bool {
         guard !event.isEmpty else { return false }

@@ -23,6 +23,7 @@ package final class WebUpstream: Upstream {
     }
 
     private let channel: WebChannel
+    private let teller: WebTeller
     private let isUsable: Bool
     private let messages: UpstreamProtocol
     private let state = Condition(State())
@@ -43,6 +44,7 @@ package final class WebUpstream: Upstream {
         isUsable = address.map { $0.isEncrypted || $0.isLoopback } ?? false
         // No proxy gets to see what stays on this machine.
         channel = WebChannel(url, isDirect: address?.isLoopback ?? true, secrets: secrets)
+        teller = WebTeller(channel)
     }
 
     // MARK: Upstream
@@ -88,6 +90,7 @@ package final class WebUpstream: Upstream {
             state.greeting = nil
             state.listing = nil
         }
+        teller.end()
         channel.close()
     }
 
@@ -152,7 +155,15 @@ package final class WebUpstream: Upstream {
         guard case .answer(let answer) = shaken.ending else { throw shaken.ending.failure }
         let handshake = try answer.result(of: "initialize")
         let era = try UpstreamProtocol.era(of: handshake)
-        tell(UpstreamProtocol.initialized, "notifications/initialized", era, shaken.session)
+        // Before anything else is asked.
+        let told = WebChannel.Post(
+            UpstreamProtocol.initialized,
+            method: "notifications/initialized",
+            era: era,
+            session: shaken.session,
+            deadline: .now + .seconds(2)
+        )
+        _ = try? channel.send(told) { _ in true }
         return Greeting(era: era, session: shaken.session, info: handshake["serverInfo"] ?? .null, number: number)
     }
 
@@ -213,8 +224,8 @@ package final class WebUpstream: Upstream {
         post.cancellation = question.cancellation
         let answer: WebAnswer
         do throws(UpstreamFailure) {
-            answer = try channel.send(post) { [self] event in
-                reading.take(event) { tell($0, "", era, session) }
+            answer = try channel.send(post) { [teller] event in
+                reading.take(event) { teller.tell($0, "", era, session) }
             }
         } catch {
             return (.notSent(error), nil, 0)
@@ -225,15 +236,9 @@ package final class WebUpstream: Upstream {
             // In the newer era, a closed connection says so.
             let reason = failure.kind == .timedOut ? "no answer in time" : "cancelled"
             if [.timedOut, .cancelled].contains(failure.kind) {
-                tell(UpstreamProtocol.cancelled(id, reason), "notifications/cancelled", era, session)
+                teller.tell(UpstreamProtocol.cancelled(id, reason), "notifications/cancelled", era, session)
             }
         }
         return (ending, answer.session, answer.status)
-    }
-
-    /// Says something that needs no answer; gives up after two seconds.
-    private func tell(_ message: JSONValue, _ method: String, _ era: UpstreamProtocol.Era?, _ session: String?) {
-        let post = WebChannel.Post(message, method: method, era: era, session: session, deadline: .now + .seconds(2))
-        _ = try? channel.send(post) { _ in true }
     }
 }

@@ -15,6 +15,7 @@ SEEN = os.environ["SEEN"]
 lock = threading.Lock()
 sessions = set()
 refused = threading.Event()
+rude = threading.Event()
 connections = 0
 
 
@@ -68,6 +69,8 @@ class Handler(BaseHTTPRequestHandler):
         method, number = message.get("method"), message.get("id")
         reply = lambda result: {"jsonrpc": "2.0", "id": number, "result": result}
         if method is None:
+            if rude.is_set():
+                time.sleep(60)
             refused.set()
             return self.plain(None, 202)
         if method == "server/discover":
@@ -113,6 +116,12 @@ class Handler(BaseHTTPRequestHandler):
             self.event({"jsonrpc": "2.0", "id": 7, "method": "elicitation/create", "params": {}})
             refused.wait(10)
             return self.event(reply(text("refused" if refused.is_set() else "nobody answered")))
+        if name == "interrogates":
+            rude.set()
+            self.stream()
+            for question in range(16):
+                self.event({"jsonrpc": "2.0", "id": question, "method": "roots/list"})
+            return time.sleep(60)
         if name == "slow":
             time.sleep(arguments["seconds"])
             return self.plain(reply(text("slow")))
