@@ -93,6 +93,11 @@ void ccurl_cancel(ccurl_line *line)
     lib.multi_wakeup(line->multi);
 }
 
+void ccurl_renew(ccurl_line *line)
+{
+    atomic_store(&line->is_cancelled, 0);
+}
+
 struct transfer {
     const ccurl_request *request;
     size_t sent;
@@ -191,7 +196,6 @@ int32_t ccurl_post(ccurl_line *line, const ccurl_request *request, ccurl_answer 
         // Breaks the connection if the transfer is not over.
         lib.multi_remove_handle(line->multi, line->easy);
     }
-    atomic_store(&line->is_cancelled, 0);
     lib.slist_free_all(lines);
     answer->was_sent = transfer.sent > 0;
     if (was_cancelled) return CCURL_CANCELLED;

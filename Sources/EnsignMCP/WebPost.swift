@@ -25,8 +25,12 @@ package final class WebLine: Sendable {
 
     deinit { unsafe ccurl_close(handle.pointer) }
 
-    /// Ends the request that is under way, or the next one.
+    /// Ends the request that is under way, and those that come, until ``renew()``.
     package func cancel() { unsafe ccurl_cancel(handle.pointer) }
+
+    /// Forgets that it was cancelled. For a new owner, before anybody can cancel its request: whoever cancels the one before may
+    /// be late.
+    package func renew() { unsafe ccurl_renew(handle.pointer) }
 
     /// Posts, and reads the answer.
     ///

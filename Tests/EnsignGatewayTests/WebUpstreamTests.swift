@@ -196,6 +196,49 @@ struct WebUpstreamTests {
         #expect(try upstream.call(call("echo", ["a": 1])).result()["structuredContent"] == ["a": 1])
     }
 
+    @Test("a cancellation that comes when its request is over ends nobody else's on the same connection")
+    func lateCancel() throws {
+        let server = try server("modern")
+        let line = try WebLine()
+        func ask() -> WebAnswer {
+            line.post(
+                "http://127.0.0.1:\(server.port)/mcp",
+                headers: WebHeaders.lines(method: "server/discover", version: nil, session: nil),
+                body: Array(#"{"id":1,"method":"server/discover"}"#.utf8),
+                time: .seconds(10),
+                isDirect: true,
+                most: 65_536,
+                take: { _ in false }
+            )
+        }
+        #expect(ask().end == .done)
+        line.cancel()
+        line.renew()
+        #expect(ask().end == .done)
+        // One that comes before its request begins counts.
+        line.cancel()
+        #expect(ask().end == .cancelled)
+        line.renew()
+        #expect(ask().end == .done)
+    }
+
+    @Test("a cancellation on the way when its request is over ends nobody else's call")
+    func racingCancel() throws {
+        let server = try server("modern")
+        let upstream = server.upstream()
+        for index in 0..<300 {
+            let cancellation = Cancellation()
+            let canceller = try EnsignSystem.Thread {
+                usleep(UInt32(index * 7 % 1_500))
+                cancellation.cancel()
+            }
+            _ = upstream.call(call("echo", cancellation: cancellation))
+            // Nobody cancels this one.
+            #expect(try upstream.call(call("echo", ["a": 1])).result()["structuredContent"] == ["a": 1])
+            canceller.join()
+        }
+    }
+
     @Test("a call that takes too long has an unknown outcome")
     func timeout() throws {
         let server = try server("modern")

@@ -38,8 +38,11 @@ typedef struct ccurl_line ccurl_line;
 // NULL where libcurl is not installed.
 ccurl_line *_Nullable ccurl_open(void);
 void ccurl_close(ccurl_line *_Nonnull line);
-// Ends the transfer that is under way, or the next one. From any thread.
+// Ends the transfer that is under way, and those that come, until the line is renewed. From any thread.
 void ccurl_cancel(ccurl_line *_Nonnull line);
+// Forgets that it was cancelled. For a new owner, before anybody can cancel what that one does: whoever cancels the transfer
+// before may be late.
+void ccurl_renew(ccurl_line *_Nonnull line);
 
 typedef struct ccurl_request {
     const char *_Nonnull url;

@@ -91,7 +91,10 @@ final class WebChannel: Sendable {
     }
 
     private func takeLine() throws(UpstreamFailure) -> WebLine {
-        if let line = idle.withLock({ $0.popLast() }) { return line }
+        if let line = idle.withLock({ $0.popLast() }) {
+            line.renew()
+            return line
+        }
         do {
             return try WebLine()
         } catch {
