@@ -220,6 +220,38 @@ struct SocketFrontTests {
         front.stop()
     }
 
+    @Test("a gateway that ends right behind its welcome is asked again like any other")
+    func endsAtOnce() throws {
+        let listener = try UnixSocket.listen(path)
+        let rounds = 300
+        // By hand: in each round it ends at once, and then answers on the next connection.
+        let gateway = try EnsignSystem.Thread {
+            for connection in 0..<(2 * rounds) {
+                let number = accept(listener.number, nil, nil)
+                var reader = LineReader(number, most: 1_000)
+                _ = reader.next()
+                LineWriter(number).write(Array(#"{"ensign":"welcome","agent":"support/triage"}"#.utf8))
+                while connection % 2 == 1, case .line = reader.next() {
+                    LineWriter(number).write(Array(#"{"id":7,"jsonrpc":"2.0","result":{"isError":false}}"#.utf8))
+                }
+                close(number)
+            }
+        }
+        for _ in 0..<rounds {
+            let client = try client()
+            var answer = JSONValue.null
+            // The first ones may be lost with the gateway that has ended.
+            for _ in 0..<50 where answer["result"]?["isError"] != false {
+                client.say(#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"x"}}"#)
+                answer = try client.hear()
+                Machine.pause(milliseconds: 1)
+            }
+            try #require(answer["result"]?["isError"] == false)
+            client.leave()
+        }
+        gateway.join()
+    }
+
     @Test("behind a gateway that starts again a client is told once that its list may be another one")
     func changedMeanwhile() throws {
         let first = try front()

@@ -208,17 +208,19 @@ package final class SocketConnector: Sendable {
             return nil
         }
         let box = Mutex<LineReader?>(consume reader)
-        guard
-            let thread = try? EnsignSystem.Thread({ [self] in
+        // With the lock: the thread may end at once, and takes the socket away then.
+        let isHeard = state.withLock { state in
+            let thread = try? EnsignSystem.Thread { [self] in
                 guard var reader = box.withLock({ $0.take() }) else { return }
                 hear(socket, &reader)
-            })
-        else { return nil }
-        state.withLock { state in
+            }
+            guard let thread else { return false }
             state.socket = socket
             state.thread = thread
             state.hopeUntil = nil
+            return true
         }
+        guard isHeard else { return nil }
         if hello.isTold { write(ListChange.message) }
         return socket
     }
