@@ -118,6 +118,25 @@ struct WebUpstreamTests {
         #expect(methods.filter { $0 == "tools/call" }.count == 3)
     }
 
+    @Test("a server that says 400 of a session that it has forgotten is asked in a new one, and no call is sent twice")
+    func deniedSessions() throws {
+        let server = try server("denies")
+        let upstream = server.upstream()
+        _ = try upstream.call(call("forget")).result()
+        #expect(failure(upstream.call(call("echo")))?.kind == .forgotten)
+        #expect(try upstream.call(call("echo", ["a": 1])).result()["structuredContent"] == ["a": 1])
+        // A list may be asked for again.
+        _ = try upstream.call(call("forget")).result()
+        #expect(try upstream.listing(within: .seconds(20)).tools.count == 3)
+        #expect(try upstream.call(call("echo", ["a": 1])).result()["structuredContent"] == ["a": 1])
+        // What means the call is not taken for a lost session.
+        let outcome = upstream.call(call("status", ["status": 400]))
+        #expect(failure(outcome)?.kind == .answered(status: 400) && failure(outcome)?.isSent == false)
+        let methods = try seen().compactMap { $0.message["method"]?.string }
+        #expect(methods.count { $0 == "initialize" } == 3)
+        #expect(methods.count { $0 == "tools/call" } == 6)
+    }
+
     @Test("connections are kept, calls run beside each other, and each gets its own answer")
     func parallel() throws {
         let server = try server("modern")

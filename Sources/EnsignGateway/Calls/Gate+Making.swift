@@ -187,7 +187,7 @@ extension Gate {
             station.upstream.end()
             return true
         }
-        return repeatable && (failure.kind == .unreachable || failure.kind == .ended)
+        return repeatable && [.unreachable, .ended, .forgotten].contains(failure.kind)
     }
 
     /// Before a call is sent once more: its credentials are read and its server is asked anew, which takes a while, and what is

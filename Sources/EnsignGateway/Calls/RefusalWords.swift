@@ -103,8 +103,14 @@ enum RefusalWords {
         case .resting: restarting(name)
         case .unauthorized: unauthorized(name)
         case .answered(let status): answered(name, status)
+        case .forgotten: startedAgain(name)
         default: unreachable(name)
         }
+    }
+
+    /// It is there, without what it knew of the gateway.
+    private static func startedAgain(_ name: String) -> Refusal {
+        Refusal(.unavailable, "not done: the server of \(name) has started again. Nothing was done. Try again.")
     }
 
     /// Those that the operator's command gives, read anew.

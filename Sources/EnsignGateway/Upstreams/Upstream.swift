@@ -103,6 +103,8 @@ package struct UpstreamFailure: Error, Sendable, Hashable {
         case unauthorized
         /// It answered with a status of HTTP and no message: it is there.
         case answered(status: Int)
+        /// It no longer knows the session, and has done nothing. The next request begins a new one.
+        case forgotten
         /// It failed a moment ago and is not asked before it had a rest: nothing was tried, and nothing new is known of it.
         case resting
     }

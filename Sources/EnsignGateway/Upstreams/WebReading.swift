@@ -16,6 +16,11 @@ enum WebEnding: Sendable {
         }
     }
 
+    /// Whether the server has done nothing, and has not answered the request either.
+    var isWithoutAnswer: Bool {
+        if case .notSent = self { true } else { false }
+    }
+
     var failure: UpstreamFailure {
         switch self {
         case .notSent(let failure), .unknown(let failure): failure

@@ -5,7 +5,7 @@ import EnsignSystem
 /// A server behind the gateway that is reached by HTTP (MCP 2025-03-26 to 2026-07-28, "Streamable HTTP").
 ///
 /// Servers of both eras are asked in the newer one, which has no sessions that could be lost. A session that the server no
-/// longer knows is begun again, and the request, which it has not looked at, is sent again.
+/// longer knows is begun again, and the request, which it has not looked at, is sent again where the server says so plainly.
 package final class WebUpstream: Upstream {
     private struct State {
         var greeting: Greeting?
@@ -190,13 +190,37 @@ package final class WebUpstream: Upstream {
             }
             let found = exchange(question, greeting.era, greeting.session)
             ending = found.ending
+            guard greeting.session != nil else { return ending }
+            switch found.status {
             // The server no longer knows the session, so that nothing was looked at.
-            guard found.status == 404, greeting.session != nil, ending.isRefusal else { return ending }
-            state.withLock { state in
-                if state.greeting?.number == greeting.number { state.greeting = nil }
+            case 404 where ending.isRefusal: forget(greeting)
+            // Many servers say it like this. Of a call it may mean the arguments, and that one is not sent again by itself.
+            case 400 where ending.isWithoutAnswer:
+                guard question.call != nil else {
+                    forget(greeting)
+                    continue
+                }
+                guard !knows(greeting, until: question.deadline) else { return ending }
+                forget(greeting)
+                return .notSent(UpstreamFailure(.forgotten, "the server no longer knows its session"))
+            default: return ending
             }
         }
         return ending
+    }
+
+    /// Whether the server still knows the session of a greeting, as far as that can be found out in time.
+    private func knows(_ greeting: Greeting, until deadline: ContinuousClock.Instant) -> Bool {
+        let found = exchange(Question(method: "ping", deadline: deadline), greeting.era, greeting.session)
+        return !([400, 404].contains(found.status) && found.ending.isWithoutAnswer)
+    }
+
+    private func forget(_ greeting: Greeting) {
+        state.withLock { state in
+            guard state.greeting?.number == greeting.number else { return }
+            state.greeting = nil
+            state.listing = nil
+        }
     }
 
     /// One request and its answer.

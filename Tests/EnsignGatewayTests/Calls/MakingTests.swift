@@ -65,13 +65,17 @@ struct MakingTests {
         #expect(answer.text.contains("Nothing was done") && fixture.log.kinds == [.refused])
     }
 
-    @Test("What was certainly not sent is tried once more only where it may be repeated")
-    func retries() throws {
+    @Test(
+        "What was certainly not sent is tried once more only where it may be repeated",
+        arguments: [UpstreamFailure.Kind.ended, .unreachable, .forgotten]
+    )
+    func retries(kind: UpstreamFailure.Kind) throws {
         let fixture = try GateFixture()
         try fixture.publish(open())
-        let lost = UpstreamOutcome.notSent(UpstreamFailure(.ended, "gone"))
+        let lost = UpstreamOutcome.notSent(UpstreamFailure(kind, "gone"))
         fixture.server.answer(lost, lost)
-        #expect(fixture.call("crm__update").reason == "unavailable")
+        let refusal = fixture.call("crm__update")
+        #expect(refusal.reason == "unavailable" && refusal.text.contains("Nothing was done. Try again"))
         #expect(fixture.server.calls.count == 1)
         fixture.server.answer(lost)
         #expect(fixture.call("crm__find").reason == nil)

@@ -87,9 +87,13 @@ class Handler(BaseHTTPRequestHandler):
             return self.plain(reply(result), Mcp_Session_Id=session)
         if BEHAVIOUR != "modern" and self.headers.get("Mcp-Session-Id") not in sessions:
             error = {"code": -32600, "message": "Session not found"}
+            if BEHAVIOUR == "denies":
+                return self.plain({"jsonrpc": "2.0", "id": "server-error", "error": error}, 400)
             return self.plain({"jsonrpc": "2.0", "id": number, "error": error}, 404)
         if number is None:
             return self.plain(None, 202)
+        if method == "ping":
+            return self.plain(reply({}))
         if method == "tools/list":
             page = int(message.get("params", {}).get("cursor") or 0)
             more = {"nextCursor": str(page + 1)} if page < 2 else {}

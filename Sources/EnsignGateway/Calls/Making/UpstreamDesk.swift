@@ -60,7 +60,7 @@ package final class UpstreamDesk: Sendable {
         func learned(_ failure: UpstreamFailure) {
             switch failure.kind {
             case .cancelled, .resting: passed()
-            case .unauthorized, .answered, .malformed: succeeded()
+            case .unauthorized, .answered, .malformed, .forgotten: succeeded()
             case .unreachable, .ended, .timedOut: failed()
             }
         }
