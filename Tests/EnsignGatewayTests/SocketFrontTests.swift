@@ -195,6 +195,44 @@ struct SocketFrontTests {
         front.stop()
     }
 
+    @Test("clients that read nothing hold up no word of a change to others, and get it when they read on")
+    func slowReaders() throws {
+        let front = try front()
+        let client = try client()
+        client.say(#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25"}}"#)
+        _ = try client.hear()
+        client.say(#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#)
+        var hello = Self.hello
+        hello.isTold = true
+        let slow = try (0..<4).map { _ in OpenSocket(try UnixSocket.connect(path)) }
+        for socket in slow {
+            LineWriter(socket.number).write(hello.json.canonicalBytes())
+            // Until the gateway waits for room to answer.
+            let asks = LineWriter(socket.number, patience: .milliseconds(500))
+            while asks.write(Array(#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#.utf8)) {}
+        }
+        client.say(Self.call)
+        _ = try client.hear()
+        for _ in 0..<2 {
+            gatekeeper.seen.withLock { $0.mark += 1 }
+            let time = ContinuousClock().measure {
+                #expect((try? client.hear())?["method"] == "notifications/tools/list_changed")
+            }
+            #expect(time < .seconds(4))
+        }
+        for socket in slow {
+            var reader = LineReader(socket.number, most: 1 << 20)
+            var told = 0
+            while told == 0, case .line(let line) = reader.next() {
+                if try read(line)["method"] == "notifications/tools/list_changed" { told += 1 }
+            }
+            #expect(told == 1)
+            socket.shut()
+        }
+        client.leave()
+        front.stop()
+    }
+
     @Test("a gateway that starts again is asked again, and a call whose answer was lost has an unknown outcome")
     func again() throws {
         let listener = try UnixSocket.listen(path)

@@ -53,6 +53,8 @@ final class LineConnection: Sendable {
         var isTold = false
         var listeners: [JSONValue: Bool] = [:]
         var mark: Int?
+        /// Who has not been told of the last change yet: nil without a listener's id.
+        var due: [JSONValue?] = []
     }
 
     private struct HeldTurn {
@@ -360,18 +362,23 @@ final class LineConnection: Sendable {
         }
     }
 
-    /// Says that the list of tools has changed, if it has.
+    /// Says that the list of tools has changed, if it has. Waits for nothing: a client that reads nothing just now is told when it
+    /// is asked for again, once for all changes.
     func tellChanges() {
+        writer.goOn()
         let asks = state.withLock { !$0.isOver && ($0.isTold || $0.listeners.values.contains(true)) }
         guard asks, let session = speaker.session else { return }
         let mark = gatekeeper.offerMark(for: session)
-        let told = state.withLock { state -> (isTold: Bool, listeners: [JSONValue])? in
-            guard state.mark != mark else { return nil }
+        let due = state.withLock { state in
+            let all = (state.isTold ? [nil] : []) + state.listeners.filter(\.value).map { Optional($0.key) }
+            state.due = state.mark == mark ? state.due.filter(all.contains) : all
             state.mark = mark
-            return (state.isTold, state.listeners.filter(\.value).map(\.key))
+            return state.due
         }
-        guard let told else { return }
-        if told.isTold { write(ListChange.message) }
-        for id in told.listeners { write(ListChange.message(for: id)) }
+        for one in due {
+            let message = one.map { ListChange.message(for: $0) } ?? ListChange.message
+            guard writer.offer(message.canonicalBytes()) else { return }
+            state.withLock { $0.due.removeAll { $0 == one } }
+        }
     }
 }

@@ -125,7 +125,13 @@ final class LineWriter: Sendable {
     private let number: Int32
     private let isSocket: Bool
     private let patience: Duration
-    private let isBroken = Mutex(false)
+    private let state = Mutex(State())
+
+    private struct State {
+        var isBroken = false
+        /// Of a line that did not wait for the reader. It comes before every other one.
+        var rest: ArraySlice<UInt8> = []
+    }
 
     /// - Parameters:
     ///   - number: A descriptor that stays open as long as this is used.
@@ -140,7 +146,7 @@ final class LineWriter: Sendable {
     /// Whether the other side has closed its end, or has taken nothing for too long: looks now.
     var isGone: Bool {
         // Whoever writes just now will find out.
-        if isBroken.withLockIfAvailable({ $0 }) == true { return true }
+        if state.withLockIfAvailable({ $0.isBroken }) == true { return true }
         var polled = pollfd(fd: number, events: 0, revents: 0)
         return unsafe poll(&polled, 1, 0) > 0 && polled.revents & Int16(POLLERR | POLLHUP | POLLNVAL) != 0
     }
@@ -148,49 +154,71 @@ final class LineWriter: Sendable {
     /// - Returns: false when the other side is gone, or takes nothing.
     @discardableResult
     func write(_ line: [UInt8]) -> Bool {
-        var line = line
-        line.append(0x0A)
-        return isBroken.withLock { isBroken in
-            guard !isBroken else { return false }
-            var done = 0
-            while done < line.count {
-                let written = write(line, from: done)
-                if written > 0 {
-                    done += written
-                } else if written < 0, errno != EINTR {
-                    guard errno == EAGAIN, isReady() else {
-                        isBroken = true
-                        return false
-                    }
-                }
-            }
-            return true
+        state.withLock { state in
+            state.rest += line
+            state.rest.append(0x0A)
+            push(&state, within: patience)
+            if !state.rest.isEmpty { (state.isBroken, state.rest) = (true, []) }
+            return !state.isBroken
         }
     }
 
+    /// Writes a line if its reader takes something just now, and nobody else is writing. Waits for nothing: what is left of the
+    /// line comes before the next one, or by ``goOn()``.
+    ///
+    /// - Returns: false where nothing of it was written.
+    func offer(_ line: [UInt8]) -> Bool {
+        let isTaken = state.withLockIfAvailable { state in
+            guard !state.isBroken, state.rest.isEmpty else { return false }
+            state.rest = line + [0x0A]
+            push(&state, within: .zero)
+            guard state.rest.count > line.count else { return true }
+            state.rest = []
+            return false
+        }
+        return isTaken ?? false
+    }
+
+    /// Writes what its reader takes just now of a line that was offered.
+    func goOn() { state.withLockIfAvailable { push(&$0, within: .zero) } }
+
+    /// Writes what the reader takes in time.
+    private func push(_ state: inout State, within patience: Duration) {
+        while !state.isBroken, !state.rest.isEmpty {
+            let written = write(state.rest, within: patience)
+            if written > 0 {
+                state.rest = state.rest.dropFirst(written)
+            } else if written < 0, errno != EINTR {
+                if errno != EAGAIN { state.isBroken = true }
+                guard errno == EAGAIN, isReady(within: patience) else { return }
+            }
+        }
+        // Its memory, too.
+        if state.rest.isEmpty { state.rest = [] }
+    }
+
     /// Writes what there is room for; never blocks without end.
-    private func write(_ line: [UInt8], from done: Int) -> Int {
+    private func write(_ rest: ArraySlice<UInt8>, within patience: Duration) -> Int {
         // Never more than a pipe takes at once when it is ready (pipe(7), PIPE_BUF).
-        guard isSocket || isReady() else {
-            errno = EPIPE
+        guard isSocket || isReady(within: patience) else {
+            errno = EAGAIN
             return -1
         }
-        return unsafe line.withUnsafeBytes { buffer in
-            let rest = unsafe UnsafeRawBufferPointer(rebasing: buffer[done...])
+        return unsafe rest.withUnsafeBytes { rest in
             guard isSocket else { return unsafe Glibc.write(number, rest.baseAddress, min(rest.count, 4_096)) }
             return unsafe send(number, rest.baseAddress, rest.count, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
         }
     }
 
-    private func isReady() -> Bool {
+    private func isReady(within patience: Duration) -> Bool {
         let deadline = ContinuousClock.now + patience
         while true {
             var polled = pollfd(fd: number, events: Int16(POLLOUT), revents: 0)
-            let left = deadline - .now
-            guard left > .zero else { return false }
-            let ready = unsafe poll(&polled, 1, Int32(min(left / .milliseconds(1), 1_000)) + 1)
+            let left = max(deadline - .now, .zero)
+            let time = left > .zero ? Int32(min(left / .milliseconds(1), 1_000)) + 1 : 0
+            let ready = unsafe poll(&polled, 1, time)
             if ready > 0 { return polled.revents & Int16(POLLOUT) != 0 }
-            if ready < 0, errno != EINTR { return false }
+            if left == .zero || (ready < 0 && errno != EINTR) { return false }
         }
     }
 }
