@@ -16,7 +16,8 @@ struct EncryptedFrontTests {
         scratch = try ScratchDirectory()
         try authority("ca")
         try authority("other")
-        try certificate("server", by: "ca", "subjectAltName=DNS:gateway.test,IP:127.0.0.1", "serverAuth")
+        let names = "subjectAltName=DNS:gateway.test,DNS:*.many.test,IP:127.0.0.1"
+        try certificate("server", by: "ca", names, "serverAuth")
         try certificate("client", by: "ca", "subjectAltName=DNS:client.test", "clientAuth")
         try certificate("stranger", by: "other", "subjectAltName=DNS:client.test", "clientAuth")
     }
@@ -81,9 +82,9 @@ struct EncryptedFrontTests {
         )
     }
 
-    private func front(authorities: String?) throws -> HTTPFront {
+    private func front(_ host: String = "127.0.0.1", authorities: String?) throws -> HTTPFront {
         try HTTPFront(
-            ListeningSocket(host: "127.0.0.1", port: 0),
+            ListeningSocket(host: host, port: 0),
             encryption: HTTPFront.Encryption(
                 certificate: try scratch.read("server.pem"),
                 key: try scratch.read("server.key"),
@@ -109,16 +110,40 @@ struct EncryptedFrontTests {
         return Int(outcome.outputText) ?? 0
     }
 
-    @Test("a server is what its certificate says, or its address, and nothing else")
-    func names() throws {
-        let front = try front(authorities: nil)
+    @Test(
+        "a server is what its certificate says, or its address, and nothing else",
+        arguments: ["127.0.0.1", "0.0.0.0"]
+    )
+    func names(host: String) throws {
+        let front = try front(host, authorities: nil)
         #expect(try post(front.port) == 200)
         #expect(try read(Array(scratch.read("body").utf8))["result"] == [:])
         #expect(try post(front.port, "127.0.0.1") == 200)
-        #expect(try post(front.port, "gateway.test", ["-H", "Host: other.test"]) == 403)
+        for (name, status) in [
+            ("other.test", 403), ("other.test:\(front.port)", 403), ("sub.gateway.test", 403), ("127.0.0.2", 403),
+            ("localhost.other.test", 403), ("0.0.0.0", 403), ("localhost", 200), ("127.0.0.1", 200),
+            ("GATEWAY.test", 200), ("a.many.test", 200), ("a.b.many.test", 403), ("many.test", 403),
+        ] {
+            #expect(try post(front.port, "gateway.test", ["-H", "Host: \(name)"]) == status, "\(name)")
+        }
+        let other = ["-H", "Host: other.test", "-H", "Origin: https://other.test"]
+        #expect(try post(front.port, "gateway.test", other) == 403)
         #expect(try post(front.port, "gateway.test", ["-H", "Origin: https://gateway.test:\(front.port)"]) == 200)
         #expect(try post(front.port, "gateway.test", ["-H", "Origin: http://gateway.test:\(front.port)"]) == 403)
         #expect(try post(front.port, "gateway.test", ["--tls-max", "1.1", "--tlsv1.0"]) == 0)
+    }
+
+    @Test("a server that listens on all addresses is the one at which a connection came in")
+    func allAddresses() throws {
+        try certificate("server", by: "ca", "subjectAltName=DNS:gateway.test", "serverAuth")
+        let four = try front("0.0.0.0", authorities: nil)
+        #expect(try post(four.port, "127.0.0.1", ["-k"]) == 200)
+        #expect(try post(four.port, "127.0.0.1", ["-k", "-H", "Host: 127.0.0.2"]) == 403)
+        // Not every machine has it.
+        guard let six = try? front("::", authorities: nil) else { return }
+        #expect(try post(six.port, "[::1]", ["-k"]) == 200)
+        #expect(try post(six.port, "[::1]", ["-k", "-H", "Host: [0:0:0:0:0:0:0:1]"]) == 200)
+        #expect(try post(six.port, "[::1]", ["-k", "-H", "Host: [::2]"]) == 403)
     }
 
     @Test("where the operator names an authority, a client has a certificate of it")

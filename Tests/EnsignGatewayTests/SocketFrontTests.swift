@@ -204,7 +204,7 @@ struct SocketFrontTests {
         client.say(#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#)
         var hello = Self.hello
         hello.isTold = true
-        let slow = try (0..<4).map { _ in OpenSocket(try UnixSocket.connect(path)) }
+        let slow = try (0..<2).map { _ in OpenSocket(try UnixSocket.connect(path)) }
         for socket in slow {
             LineWriter(socket.number).write(hello.json.canonicalBytes())
             // Until the gateway waits for room to answer.

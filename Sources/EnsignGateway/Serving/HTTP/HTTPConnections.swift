@@ -83,6 +83,12 @@ final class HTTPConnections: Sendable {
         }
     }
 
+    /// Where it came in.
+    func address(_ number: Int) -> TCPAddress? {
+        // With the lock: the socket is closed after its entry.
+        state.withLock { $0.entries[number].flatMap { TCPAddress(ofThisEndOf: $0.socket) } }
+    }
+
     /// Takes note of who it is.
     func proved(_ number: Int, _ agent: AgentID) { state.withLock { $0.places.prove(number, agent) } }
 

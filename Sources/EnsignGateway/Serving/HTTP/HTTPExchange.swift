@@ -43,7 +43,8 @@ final class HTTPExchange {
         if site.wantsCertificate, !site.connections.isKnown(connection, isKnown) {
             throw .refusal(403, "a client here has a certificate of the operator's authority")
         }
-        if let refusal = site.rules.refusal(of: head) { throw refusal }
+        let refusal = site.rules.refusal(of: head) { site.connections.address(connection) }
+        if let refusal { throw refusal }
         let peer = try site.rules.peer(of: head)
         guard let session = site.gatekeeper.admit(peer) else { throw HTTPRules.unknown(peer) }
         return session

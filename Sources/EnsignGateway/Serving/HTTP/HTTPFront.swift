@@ -101,15 +101,15 @@ package final class HTTPFront: Sendable {
     }
 
     /// Whether a host is this server: the address that it listens on, this machine's names for itself, or for other machines
-    /// what the certificate is for.
-    private static func names(of host: String, _ encryption: Encryption?) -> @Sendable (String) -> Bool {
+    /// what the certificate is for. Who listens on all addresses is the one at which the connection came in.
+    private static func names(of host: String, _ encryption: Encryption?) -> HTTPRules.Names {
         guard let encryption else {
-            return { asked in asked == host || WebAddress("http://\(bracketed(asked))")?.isLoopback == true }
+            return { asked, _ in asked == host || WebAddress("http://\(bracketed(asked))")?.isLoopback == true }
         }
-        if ["0.0.0.0", "::"].contains(host) { return { _ in true } }
         let certificate = encryption.certificate
-        return { asked in
-            if asked == host.lowercased() { return true }
+        return { asked, address in
+            if asked == "localhost" { return true }
+            if let named = TCPAddress(asked), named == address() { return true }
             return unsafe chttpd_is_for(certificate, asked) == 1
         }
     }

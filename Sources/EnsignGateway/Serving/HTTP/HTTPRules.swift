@@ -6,9 +6,11 @@ import EnsignModel
 /// Sources: 2025-11-25 and 2026-07-28, "Transports", Streamable HTTP; RFC 9110; RFC 6750 for the token.
 struct HTTPRules: Sendable {
     let isEncrypted: Bool
-    /// Whether a host, in small letters and without brackets, is this server's name. A page of another one that a resolver
-    /// points here must not get in ("DNS rebinding").
-    let isOwn: @Sendable (String) -> Bool
+    /// Whether a host, in small letters and without brackets, is this server's name, on a connection that came in at an address.
+    typealias Names = @Sendable (_ host: String, _ address: () -> TCPAddress?) -> Bool
+
+    /// A page of another server that a resolver points here must not get in ("DNS rebinding").
+    let isOwn: Names
 
     /// Where requests go.
     static let paths = ["/mcp", "/"]
@@ -16,7 +18,9 @@ struct HTTPRules: Sendable {
     // MARK: The head
 
     /// Why a request cannot be for this server; nil where it can be.
-    func refusal(of head: HTTPHead) -> HTTPAnswer? {
+    ///
+    /// - Parameter entry: The address at which its connection came in.
+    func refusal(of head: HTTPHead, at entry: () -> TCPAddress?) -> HTTPAnswer? {
         guard head.size <= HTTPHead.most else {
             return .refusal(431, "the head of a request is longer than \(HTTPHead.most) bytes")
         }
@@ -37,7 +41,7 @@ struct HTTPRules: Sendable {
         if let name = HTTPHead.single.first(where: { (head.headers[$0]?.count ?? 0) > 1 }) {
             return .refusal(400, "the header '\(name)' is there more than once")
         }
-        guard let host = head["host"].flatMap(address(host:)), isOwn(host.host) else {
+        guard let host = head["host"].flatMap(address(host:)), isOwn(host.host, entry) else {
             return .refusal(403, "this is not the server that 'Host' names")
         }
         if let origin = head["origin"], address(origin: origin) != host {
