@@ -200,7 +200,7 @@ package final class WebUpstream: Upstream {
                     forget(greeting)
                     continue
                 }
-                guard !knows(greeting, until: question.deadline) else { return ending }
+                guard !knows(greeting, question) else { return ending }
                 forget(greeting)
                 return .notSent(UpstreamFailure(.forgotten, "the server no longer knows its session"))
             default: return ending
@@ -209,9 +209,11 @@ package final class WebUpstream: Upstream {
         return ending
     }
 
-    /// Whether the server still knows the session of a greeting, as far as that can be found out in time.
-    private func knows(_ greeting: Greeting, until deadline: ContinuousClock.Instant) -> Bool {
-        let found = exchange(Question(method: "ping", deadline: deadline), greeting.era, greeting.session)
+    /// Whether the server still knows the session of a greeting, as far as that can be found out in a question's time.
+    private func knows(_ greeting: Greeting, _ question: Question) -> Bool {
+        var ping = Question(method: "ping", deadline: question.deadline)
+        ping.cancellation = question.cancellation
+        let found = exchange(ping, greeting.era, greeting.session)
         return !([400, 404].contains(found.status) && found.ending.isWithoutAnswer)
     }
 
