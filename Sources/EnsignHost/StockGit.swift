@@ -19,13 +19,15 @@ package enum Git {
     /// What a child's environment must not have, so that it works on the repository that it is given: a hook, also one
     /// of another repository, runs with variables that name that repository, its index, or its quarantine.
     ///
-    /// What `git rev-parse --local-env-vars` lists, in any version, and the quarantine, in which git moves no ref.
+    /// What `git rev-parse --local-env-vars` lists, in any version, the quarantine, in which git moves no ref, and what
+    /// `git --literal-pathspecs` and its like leave to their children: our paths are written as git reads them by itself.
     package static let withoutRepository: [String: String?] = Dictionary(
         uniqueKeysWithValues: [
             "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_CONFIG", "GIT_CONFIG_COUNT",
             "GIT_CONFIG_PARAMETERS", "GIT_DIR", "GIT_GRAFT_FILE", "GIT_IMPLICIT_WORK_TREE", "GIT_INDEX_FILE",
             "GIT_INTERNAL_SUPER_PREFIX", "GIT_NO_REPLACE_OBJECTS", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX",
-            "GIT_QUARANTINE_PATH", "GIT_REFERENCE_BACKEND", "GIT_REPLACE_REF_BASE", "GIT_SHALLOW_FILE", "GIT_WORK_TREE",
+            "GIT_QUARANTINE_PATH", "GIT_LITERAL_PATHSPECS", "GIT_GLOB_PATHSPECS", "GIT_NOGLOB_PATHSPECS",
+            "GIT_ICASE_PATHSPECS", "GIT_REFERENCE_BACKEND", "GIT_REPLACE_REF_BASE", "GIT_SHALLOW_FILE", "GIT_WORK_TREE",
         ].map { ($0, nil) }
     )
 
@@ -70,12 +72,21 @@ package enum Git {
         let outcome = try run(arguments, in: site, input: input, deadline: deadline, isCancelled: isCancelled)
         guard outcome.status == 0 else {
             throw CommandFailure(
-                command: arguments.first { !$0.hasPrefix("-") } ?? "",
+                command: arguments.drop { $0.hasPrefix("-") || $0.contains("=") }.first ?? "",
                 status: outcome.status,
                 reason: reason(outcome, deadline)
             )
         }
         return outcome.outputText
+    }
+
+    /// A push of these refs and no others: a clone that was made with `--mirror` pushes all or nothing otherwise. Hooks for people
+    /// who push are not asked.
+    ///
+    /// - Parameter remote: By name; an address has no such setting.
+    package static func push(to remote: String) -> [String] {
+        let setting = "remote.\(remote).mirror=false"
+        return (remote.contains("=") ? [] : ["-c", setting]) + ["push", "--no-verify"]
     }
 
     /// Why a command failed, in one line.

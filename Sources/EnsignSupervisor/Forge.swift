@@ -93,7 +93,8 @@ package struct Forge {
 
     private func fetch(_ refspec: String) throws {
         try Git.check(
-            ["fetch", "--quiet", "--no-tags", "--", remote, refspec],
+            // A forge that was moved, or has refused the ledger, has none of it: ours stays, whatever `fetch.prune` says.
+            ["fetch", "--quiet", "--no-tags", "--no-prune", "--", remote, refspec],
             in: site,
             deadline: Self.deadline,
             isCancelled: isCancelled
@@ -110,7 +111,7 @@ package struct Forge {
         guard let tip = try ledger.tip() else { return false }
         let file = StateFile<ForgePush>(site.files, environment)
         let outcome = try Git.run(
-            ["push", "--porcelain", "--", remote, "\(tip.commit):\(ledger.ref)"],
+            Git.push(to: remote) + ["--porcelain", "--", remote, "\(tip.commit):\(ledger.ref)"],
             in: site,
             deadline: Self.deadline,
             isCancelled: isCancelled

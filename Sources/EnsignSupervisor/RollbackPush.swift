@@ -69,7 +69,7 @@ package struct RollbackPush {
         if present != commit {
             // Never over what is not known to be there.
             let lease = "--force-with-lease=refs/heads/\(branch):\(present?.description ?? "")"
-            try git(["push", "--quiet", lease, "--", remote, "\(commit):refs/heads/\(branch)"])
+            try git(Git.push(to: remote) + ["--quiet", lease, "--", remote, "\(commit):refs/heads/\(branch)"])
         }
         try track(branch, commit, remote)
         return nil
@@ -79,7 +79,7 @@ package struct RollbackPush {
         if let present = try ask(branch, remote) {
             guard try isOwn(present, branch, remote) else { return try track(branch, present, remote) }
             let lease = "--force-with-lease=refs/heads/\(branch):\(present)"
-            try git(["push", "--quiet", lease, "--", remote, ":refs/heads/\(branch)"])
+            try git(Git.push(to: remote) + ["--quiet", lease, "--", remote, ":refs/heads/\(branch)"])
         }
         let tracking = "refs/remotes/\(remote)/\(branch)"
         if try site.repository.reference(tracking) != nil { try git(["update-ref", "-d", tracking]) }

@@ -52,6 +52,50 @@ import Testing
         #expect(third.status == 0 && !third.errors.contains("pushed"), "\(third.errors)")
     }
 
+    @Test(
+        "git's pruning takes no ledger from the host where the forge was moved",
+        arguments: ["fetch", "remote.origin"]
+    )
+    func pruned(_ setting: String) throws {
+        let forge = try forge()
+        let clone = try clone(of: forge).path
+        #expect(try reconcile(clone).status == 0)
+        let before = try tip(clone)
+        #expect(try run("git", ["config", "\(setting).prune", "true"], in: clone).status == 0)
+        try forge.hostGit("update-ref", "-d", Self.ledger)
+        let result = try reconcile(clone)
+        #expect(result.status == 0 && result.errors.contains("the ledger is pushed to origin"), "\(result.errors)")
+        #expect(try tip(clone) == before && tip(forge.bare) == before)
+    }
+
+    @Test("A clone that was made as a mirror pushes the ledger alone, and asks no hook for people who push")
+    func mirror() throws {
+        let forge = try forge()
+        let clone = try clone(of: forge).path
+        #expect(try run("git", ["config", "remote.origin.mirror", "true"], in: clone).status == 0)
+        try forge.scratch.write("clone.git/hooks/pre-push", "#!/bin/sh\nexit 1\n")
+        #expect(unsafe chmod("\(clone)/hooks/pre-push", 0o755) == 0)
+        let result = try reconcile(clone)
+        #expect(result.status == 0 && result.errors.contains("the ledger is pushed to origin"), "\(result.errors)")
+        #expect(
+            try run("git", ["for-each-ref", "--format=%(refname)"], in: forge.bare).output
+                == "refs/ensign/ledger/prod\nrefs/heads/main\n"
+        )
+    }
+
+    @Test("A developer's clone says that git's pruning makes it no witness")
+    func prunedWitness() throws {
+        let forge = try forge()
+        let work = "\(forge.scratch.path)/developer"
+        #expect(try run("git", ["clone", "-q", forge.bare, work], in: forge.scratch.path).status == 0)
+        #expect(try !run(Host.ensign, ["init", "--client"], in: work).errors.contains("prune"))
+        #expect(try run("git", ["config", "fetch.prune", "true"], in: work).status == 0)
+        let warned = try run(Host.ensign, ["init", "--client"], in: work)
+        #expect(warned.errors.contains("git config remote.origin.prune false"), "\(warned.errors)")
+        #expect(try run("git", ["config", "remote.origin.prune", "false"], in: work).status == 0)
+        #expect(try !run(Host.ensign, ["init", "--client"], in: work).errors.contains("prune"))
+    }
+
     @Test("A push to the host's own branch is told that the host follows another one, and no plan is promised")
     func ownBranch() throws {
         let forge = try forge()

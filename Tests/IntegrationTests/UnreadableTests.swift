@@ -54,6 +54,23 @@ import Testing
         }
     }
 
+    @Test("A file of a commit that is gone from the disk hides no stop that another file asks for")
+    func goneBesideStop() throws {
+        let host = try Host(fleet: FleetFixture())
+        try FileManager.default.removeItem(atPath: "\(host.bare)/hooks/post-receive")
+        let other = "environments/prod/agents/support/desk.yaml"
+        try host.edit(FleetFixture.deploymentPath, "spec:", "spec:\n  halted: true")
+        try host.edit(other, "kind:", "# damaged\nkind:")
+        try host.git("commit", "-q", "-a", "-m", "Stop it")
+        try host.git("push", "-q", "origin", "main")
+        let blob = try host.hostGit("rev-parse", "main:\(other)")
+        try FileManager.default.removeItem(atPath: "\(host.bare)/objects/\(blob.prefix(2))/\(blob.dropFirst(2))")
+        let result = try host.ensign("reconcile", "--env", "prod")
+        #expect(result.status == 1, "\(result.errors)")
+        #expect(result.errors.contains("\(other) may ask for a stop, and cannot be read"), "\(result.errors)")
+        #expect(try host.liveJSON("agents/support/triage.json")["phase"] as? String == "halted", "\(result.errors)")
+    }
+
     @Test("A host that cannot be looked at is not called one that nobody set up")
     func lookingAt() throws {
         try Self.each(["keys", "--env", "prod", "--prepare"], "look", EIO, stride: 1) { result, _, step in

@@ -116,9 +116,26 @@ struct RepositorySetup {
             try Git.check(["config", "--local", "--add", key, line], in: site)
             say("config  \(key) \(line): this clone is a witness of the ledger")
         }
+        try warn(ofPruning: remotes)
         try install(["pre-commit"])
         say("Ready. Commits are checked before they are made; this clone never reconciles.")
         return .done
+    }
+
+    /// git's pruning takes a ledger away that the remote has lost: then this clone is no witness of it.
+    private func warn(ofPruning remotes: [String]) throws {
+        for remote in remotes {
+            var prunes = false
+            for key in ["fetch.prune", "remote.\(remote).prune"] {
+                let answer = try Git.run(["config", "--type=bool", "--get", key], in: site).outputText
+                if !answer.isEmpty { prunes = answer.hasPrefix("true") }
+            }
+            guard prunes else { continue }
+            invocation.console.note(
+                "warning: git prunes what '\(remote)' does not have any more: a ledger that is lost there is lost here too"
+            )
+            invocation.console.note("  hint: git config remote.\(remote).prune false")
+        }
     }
 
     private func configure(_ key: String, _ value: String?) throws {

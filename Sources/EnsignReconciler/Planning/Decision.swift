@@ -22,6 +22,8 @@ package struct Decision {
     var uses: SharedUses?
     /// The evidence about canaries, for the commit that the plan follows.
     package var evidence: CanaryEvidence?
+    /// Where a commit that cannot be applied may ask for a stop that nobody can read, in sentences.
+    package var unreadStops: [String] = []
 
     /// Why a commit cannot be applied.
     package enum Obstacle {
@@ -79,8 +81,9 @@ extension Situation {
         }
         guard fallsBack, let accepted = try accepted(), accepted != desired?.source.commit else { return decision }
         let before = try Desired(site, accepted, name: site.settings.branch)
-        let stopped = (try? halted(in: desired, since: before)) ?? []
-        let resolved = try maker.resolve(before, alsoHalted: stopped)
+        let stopped = stops(in: desired, since: before)
+        decision.unreadStops = stopped.unread
+        let resolved = try maker.resolve(before, alsoHalted: stopped.agents)
         guard !resolved.isInvalid else { return decision }
         let evidence = try judge(resolved)
         decision.plan = try maker.plan(resolved, evidence)
@@ -129,20 +132,29 @@ extension Situation {
 
     /// The agents that a commit which cannot be applied stops: their deployments differ from the accepted ones, can be
     /// read, and say `halted: true`.
-    private func halted(in desired: Desired?, since accepted: Desired) throws -> Set<AgentID> {
-        guard let desired, let tree = desired.tree, let old = accepted.tree else { return [] }
+    private func stops(in desired: Desired?, since accepted: Desired) -> (agents: Set<AgentID>, unread: [String]) {
+        guard let desired, let tree = desired.tree, let old = accepted.tree else { return ([], []) }
         let folder = RepositoryPath.deployments(in: environment)
-        let changes = try site.repository.differences(from: old, to: tree) {
-            RepositoryPath.leads($0, toOrBelow: [folder])
-        }
-        let fleet = Fleet(snapshot: try desired.snapshots(), today: today)
         var agents: Set<AgentID> = []
-        for change in changes where change.after != nil {
-            guard case .deployment(let agent, _)? = RepositoryPath.meaning(of: change.path),
-                try fleet.deployment(agent, in: environment)?.value?.halted == true
-            else { continue }
-            agents.insert(agent)
+        var unread: [String] = []
+        func look(at path: String, _ body: () throws -> Void) {
+            do { try body() } catch {
+                unread.append("\(path) may ask for a stop, and cannot be read: \(error)")
+            }
         }
-        return agents
+        look(at: folder) {
+            let changes = try site.repository.differences(from: old, to: tree) {
+                RepositoryPath.leads($0, toOrBelow: [folder])
+            }
+            let fleet = Fleet(snapshot: try desired.snapshots(), today: today)
+            for change in changes where change.after != nil {
+                guard case .deployment(let agent, _)? = RepositoryPath.meaning(of: change.path) else { continue }
+                // One that cannot be read hides no other.
+                look(at: change.path) {
+                    if try fleet.deployment(agent, in: environment)?.value?.halted == true { agents.insert(agent) }
+                }
+            }
+        }
+        return (agents, unread)
     }
 }

@@ -21,6 +21,7 @@ extension ReconcileSession {
             return
         }
         report.findings = decision.findings
+        report.warnings += decision.unreadStops
         try record(decision.obstacle)
         if let error = decision.evidence?.unkept {
             report.warnings.append("what the judge has counted could not be written down: \(error)")
