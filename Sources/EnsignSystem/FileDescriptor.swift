@@ -68,6 +68,15 @@ package struct FileDescriptor: ~Copyable, Sendable {
         }
     }
 
+    /// Sets when the file was changed last, in nanoseconds since 1970.
+    package func stamp(_ modified: Int64, _ name: String) throws(SystemError) {
+        let time = timespec(
+            tv_sec: Int(modified / 1_000_000_000),
+            tv_nsec: Int(modified % 1_000_000_000)
+        )
+        try attempt("stamp \(name)") { unsafe futimens(number, [time, time]) }
+    }
+
     /// Waits until the file's bytes and metadata are on the disk.
     package func sync(_ name: String) throws(SystemError) {
         try attempt("sync \(name)") { fsync(number) }

@@ -39,6 +39,9 @@ struct FlightFolderTests {
         return flight
     }
 
+    /// What a process leaves that dies in the middle of a call.
+    private func leaveSent() throws { try begin(try folder()).begins() }
+
     private func outcome(_ place: FlightFolder.Place) -> String {
         switch place {
         case .first: "first"
@@ -99,16 +102,40 @@ struct FlightFolderTests {
 
     @Test("What was sent by a process that has died is unknown for a minute, unless people agree to it anew")
     func died() throws {
-        var flight: FlightFolder.Flight? = try begin(try folder())
-        try flight?.begins()
-        flight = nil
+        try leaveSent()
         #expect(try [ask(folder()), ask(folder())] == ["unknown", "unknown"])
         #expect(try !folder().isKnown(key()), "people are asked again")
         #expect(try ask(folder(ahead: 61)) == "first")
-        flight = try begin(try folder())
-        try flight?.begins()
-        flight = nil
+        try leaveSent()
         _ = try begin(try folder(), isAgreed: true)
+    }
+
+    @Test("What is unknown is so for a minute from when that was found, however long ago the call was sent")
+    func foundLate() throws {
+        try leaveSent()
+        #expect(try [ask(folder(ahead: 301)), ask(folder(ahead: 360))] == ["unknown", "unknown"])
+        #expect(try ask(folder(ahead: 362)) == "first")
+        // Who only cleans up finds it, too, and takes nothing away from those who ask.
+        try leaveSent()
+        try folder(ahead: 301).sweep()
+        #expect(try ask(folder(ahead: 360)) == "unknown")
+        try folder(ahead: 362).sweep()
+        #expect(try files.isEmpty)
+    }
+
+    @Test("Who waits for a process that dies is told that it is unknown, however long ago the call was sent")
+    func diedWhileAwaited() throws {
+        var flight: FlightFolder.Flight? = try begin(try folder())
+        try flight?.begins()
+        let answer = Mutex("")
+        let thread = try Thread { [late = try folder(ahead: 301)] in
+            let found = (try? ask(late)) ?? "failed"
+            answer.withLock { $0 = found }
+        }
+        while try !(scratch.read("flights/\(files[0])").hasPrefix("w")) { Machine.pause(milliseconds: 1) }
+        flight = nil
+        thread.join()
+        #expect(answer.withLock { $0 } == "unknown")
     }
 
     @Test("What was not sent is made by whoever waits for it, or asks later")

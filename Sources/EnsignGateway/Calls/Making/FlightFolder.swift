@@ -8,10 +8,11 @@ import Glibc
 ///
 /// `flights/<name>` is locked while somebody makes the call. Then it is gone, or holds the outcome for a minute where its client
 /// may not have got that. One that nobody holds and that was sent without an outcome is of a process that died: what became
-/// of the call is unknown.
+/// of the call is unknown. Whoever finds it marks it so, and its minute begins there: the call may have been sent long before.
 ///
-/// A file's first byte says that somebody waits, the second that the call was sent; the outcome follows. Safe from any number of
-/// threads and processes. Nothing is synced: a machine that loses power forgets what its clients waited for.
+/// A file's first byte says that somebody waits, the second that the call was sent, or that it is known to be unknown; the
+/// outcome follows. Safe from any number of threads and processes. Nothing is synced: a machine that loses power forgets what
+/// its clients waited for.
 package final class FlightFolder: Sendable {
     /// What becomes of somebody who is about to make a call.
     package enum Place: Sendable {
@@ -65,6 +66,7 @@ package final class FlightFolder: Sendable {
     private enum Byte {
         static let waits: UInt8 = 0x77
         static let sent: UInt8 = 0x73
+        static let unknown: UInt8 = 0x75
     }
 
     private let folder: String
@@ -104,9 +106,7 @@ package final class FlightFolder: Sendable {
         guard let file = try? FileDescriptor(path, O_RDONLY | O_NOFOLLOW) else { return false }
         // Shared: two that ask do not take each other for the one that makes the call.
         guard flock(file.number, LOCK_SH | LOCK_NB) == 0 else { return true }
-        guard let status = try? file.status(path), case .over? = try? look(at: file, status, path)?.place else {
-            return false
-        }
+        guard let status = try? file.status(path), case .over? = try? look(at: file, status, path) else { return false }
         return true
     }
 
@@ -138,11 +138,15 @@ package final class FlightFolder: Sendable {
                     if hasWaited { return .unknown }
                     continue
                 }
-                if let (place, isToldAgain) = try look(at: file, status, path) {
-                    guard isAgreed, case .unknown = place else {
-                        if !isToldAgain { try Files.remove(path) }
-                        return place
-                    }
+                switch try look(at: file, status, path) {
+                case .over(let outcome, let isToldAgain):
+                    if !isToldAgain { try Files.remove(path) }
+                    return .over(outcome)
+                case .sent where !isAgreed:
+                    try mark(file, path)
+                    return .unknown
+                case .unknown where !isAgreed: return .unknown
+                case .sent, .unknown, .nothing: break
                 }
                 if status.size > 0, ftruncate(file.number, 0) != 0 {
                     throw SystemError(code: errno, operation: "empty \(path)")
@@ -159,23 +163,44 @@ package final class FlightFolder: Sendable {
         flight.end(outcome, .untilTaken)
     }
 
-    /// What a file says that nobody holds; nil where it says nothing any more.
+    /// What a file says that nobody holds.
+    private enum Content {
+        /// Nothing that still counts.
+        case nothing
+        case over(JSONValue, isToldAgain: Bool)
+        /// Its process has died since, and nobody has found that until now.
+        case sent
+        /// Somebody found that it was sent and nothing more, within the last minute.
+        case unknown
+    }
+
     private func look(
         at file: borrowing FileDescriptor,
         _ status: FileStatus,
         _ path: String
-    ) throws(SystemError) -> (place: Place, isToldAgain: Bool)? {
-        guard status.size >= 2, abs(clock() - status.modified) < Self.kept else { return nil }
+    ) throws(SystemError) -> Content {
+        let isOld = abs(clock() - status.modified) >= Self.kept
         var bytes: [UInt8] = []
         while bytes.count <= Self.most {
             let count = try file.read(at: Int64(bytes.count), count: 65_536, appendingTo: &bytes, from: path)
             if count == 0 { break }
         }
-        guard bytes.count >= 2, bytes[1] == Byte.sent else { return nil }
-        guard bytes.last == 0x0A, let kept = try? JSONParser.parse(Array(bytes[2...])),
-            let outcome = kept["outcome"], let isToldAgain = kept["again"]?.bool
-        else { return (.unknown, true) }
-        return (.over(outcome), isToldAgain)
+        guard bytes.count >= 2 else { return .nothing }
+        switch bytes[1] {
+        case Byte.sent:
+            guard bytes.last == 0x0A, let kept = try? JSONParser.parse(Array(bytes[2...])),
+                let outcome = kept["outcome"], let isToldAgain = kept["again"]?.bool
+            else { return .sent }
+            return isOld ? .nothing : .over(outcome, isToldAgain: isToldAgain)
+        case Byte.unknown: return isOld ? .nothing : .unknown
+        default: return .nothing
+        }
+    }
+
+    /// From now on it is unknown what became of a call: its file's time was that of its sending.
+    private func mark(_ file: borrowing FileDescriptor, _ path: String) throws(SystemError) {
+        try file.write([Byte.unknown], at: 1, to: path)
+        try file.stamp(clock(), path)
     }
 
     /// Removes what nobody asked for within its minute.
@@ -184,9 +209,9 @@ package final class FlightFolder: Sendable {
             let path = "\(folder)/\(name)"
             guard let file = try? FileDescriptor(path, O_RDWR | O_NOFOLLOW),
                 flock(file.number, LOCK_EX | LOCK_NB) == 0, let status = try? file.status(path), status.links > 0,
-                clock() - status.modified >= Self.kept
+                clock() - status.modified >= Self.kept, let content = try? look(at: file, status, path)
             else { continue }
-            try? Files.remove(path)
+            if case .sent = content { try? mark(file, path) } else { try? Files.remove(path) }
         }
     }
 }
