@@ -12,6 +12,8 @@ package enum Exhausted: Sendable, Hashable {
     case agentCostUSD(Double)
     case teamCostUSD(Double)
     case environmentCostUSD(Double)
+    /// Tokens or money are limited, and nobody knows what was used. Why.
+    case unknownUsage(String)
     // Of the agent.
     case rate(CallRate)
     case stepsPerMinute(Int64)
@@ -28,6 +30,7 @@ package enum Exhausted: Sendable, Hashable {
         case .agentCostUSD(let most): "this agent may cost \(Self.dollars(most)) a day, and it has today"
         case .teamCostUSD(let most): "the team's agents may cost \(Self.dollars(most)) a day, and they have today"
         case .environmentCostUSD(let most): "all agents may cost \(Self.dollars(most)) a day, and they have today"
+        case .unknownUsage(let why): "tokens or money are limited, and what was used cannot be read: \(why)"
         case .rate(let rate): "it may be called \(rate.words), and it was"
         case .stepsPerMinute(let most): "this agent may make \(most) calls a minute, and it has"
         case .runsPerHour(let most): "this agent may begin \(most) runs an hour, and it has"
@@ -40,6 +43,7 @@ package enum Exhausted: Sendable, Hashable {
         case .steps, .seconds, .tokens, .costUSD: "Every further call of this run will be refused: end now."
         case .runs: "Try again when another run has ended."
         case .agentCostUSD, .teamCostUSD, .environmentCostUSD: "It will be refused until tomorrow, UTC: end now."
+        case .unknownUsage: "Try again later."
         case .rate(let rate): "Try again in \(rate.period == .hour ? "an" : "a") \(rate.period.word)."
         case .stepsPerMinute: "Try again in a minute."
         case .runsPerHour: "Try again in an hour."
@@ -85,6 +89,7 @@ extension RunProgress {
         if let full = full(limits) { return full }
         if let most = limits.run.steps, steps >= most { return .steps(most) }
         if let most = limits.run.seconds, milliseconds >= most.multiplied(saturating: 1_000) { return .seconds(most) }
+        if let why = usageTrouble, limitsUsage(limits) { return .unknownUsage(why) }
         if let most = limits.run.tokens, tokens >= most { return .tokens(most) }
         if let most = limits.run.costUSD, costUSD >= most { return .costUSD(most) }
         if let most = limits.costUSDPerDay, agentCostUSD >= most { return .agentCostUSD(most) }
@@ -98,6 +103,11 @@ extension RunProgress {
     package func exhausted(_ own: AgentLimits) -> Exhausted? {
         if let most = own.stepsPerMinute, stepsInMinute >= most { return .stepsPerMinute(most) }
         return full(own)
+    }
+
+    private func limitsUsage(_ limits: BundleLimits) -> Bool {
+        limits.run.tokens != nil || limits.run.costUSD != nil || limits.costUSDPerDay != nil || team.limit != nil
+            || environment.limit != nil
     }
 
     /// Whether the run may begin, or go on after it has counted as closed. One that may not is not open afterwards either.

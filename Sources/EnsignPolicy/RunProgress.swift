@@ -14,6 +14,8 @@ package struct RunProgress: Sendable, Hashable {
     package var tokens: Int64 = 0
     /// US dollars.
     package var costUSD: Double = 0
+    /// Why nobody knows what was used, tokens and money; nil where it is known.
+    package var usageTrouble: String?
     /// How often exactly this call was made in the run before.
     package var sameCalls: Int64 = 0
     /// Refused calls of the run.

@@ -298,6 +298,7 @@ extension Gate {
         return { progress in
             progress.tokens = usage.tokens
             progress.costUSD = usage.costUSD
+            progress.usageTrouble = usage.trouble
             progress.agentCostUSD = usage.agentCostUSD
             progress.team = RunProgress.Spending(
                 costUSD: usage.teamCostUSD,

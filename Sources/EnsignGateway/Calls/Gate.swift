@@ -18,6 +18,8 @@ package struct RunUsage: Sendable, Hashable {
     package var agentCostUSD: Double = 0
     package var teamCostUSD: Double = 0
     package var environmentCostUSD: Double = 0
+    /// Why nobody knows what was used, for a model: without paths. Nil where it is known.
+    package var trouble: String?
 
     package init() {}
 }

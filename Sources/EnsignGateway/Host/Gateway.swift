@@ -91,7 +91,7 @@ package final class Gateway: Sendable {
                 upstreams: upstreams,
                 secrets: secrets,
                 spans: file.telemetry.map { SpanWriter(folder: $0.value, environment: live.knownEnvironment) },
-                usage: file.usage.map { LateUsage(folder: $0.value, live: live, say: say) },
+                usage: file.usage.map { LateUsage(folder: $0.value, state: state.path, live: live, say: say) },
                 say: say
             )
         )

@@ -6,11 +6,12 @@ import Synchronization
 final class LateUsage: UsageSource {
     private let made = Mutex<SpanUsage?>(nil)
     private let folder: String
+    private let state: String
     private let live: LiveSource
     private let say: @Sendable (String) -> Void
 
-    init(folder: String, live: LiveSource, say: @escaping @Sendable (String) -> Void) {
-        (self.folder, self.live, self.say) = (folder, live, say)
+    init(folder: String, state: String, live: LiveSource, say: @escaping @Sendable (String) -> Void) {
+        (self.folder, self.state, self.live, self.say) = (folder, state, live, say)
     }
 
     func usage(of agent: AgentID, run: String, policy: GatewayPolicy?, now: Timestamp) -> RunUsage {
@@ -20,7 +21,7 @@ final class LateUsage: UsageSource {
     private func source() -> SpanUsage {
         made.withLock { made in
             if let made { return made }
-            let source = SpanUsage(folder: folder, environment: live.knownEnvironment, say: say)
+            let source = SpanUsage(folder: folder, state: state, environment: live.knownEnvironment, say: say)
             made = source
             return source
         }

@@ -12,6 +12,8 @@ import Glibc
 /// approvals/                   requests, granted, used
 /// flights/                     calls that must not be made twice, while they are made and for a minute (FlightFolder)
 /// pins/                        definitions that no manifest pins, as they were first seen
+/// runs/                        what runs and agents have done, as far as it is counted (RunBook)
+/// usage.seen                   the folder of spans that was there last (UsageMark)
 /// ```
 package struct StateFolder: Sendable, Hashable {
     package let path: String

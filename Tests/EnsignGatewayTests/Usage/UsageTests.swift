@@ -3,14 +3,22 @@ import EnsignModel
 import EnsignPolicy
 import EnsignSystem
 import EnsignTestSupport
+import Synchronization
 import Testing
 
+/// What the operator was told.
+final class Said: Sendable {
+    let texts = Mutex<[String]>([])
+    var all: [String] { texts.withLock { $0 } }
+}
+
 /// A folder of spans, and what is made of them.
-private final class Usage {
+final class Usage {
     let scratch: ScratchDirectory
     let clock = StandingClock()
     let instant = StandingInstant()
-    let source: SpanUsage
+    let said = Said()
+    private(set) lazy var source = made()
     var policy = GatewayPolicy(environment: "prod")
     private var text = ""
     private var spans: UInt64 = 0
@@ -21,15 +29,22 @@ private final class Usage {
     init() throws {
         scratch = try ScratchDirectory()
         try Files.makeDirectories("\(scratch.path)/spans")
-        let instant = instant
-        source = SpanUsage(
-            folder: "\(scratch.path)/spans",
-            environment: "prod",
-            now: Timestamp(seconds: clock.now / 1_000_000_000),
-            instant: { instant.now }
-        )
         policy.prices["p/big"] = Prices.Price(input: 1_000_000, output: 0, cacheRead: nil, cacheWrite: nil)
     }
+
+    private func made() -> SpanUsage {
+        SpanUsage(
+            folder: "\(scratch.path)/spans",
+            state: scratch.path,
+            environment: "prod",
+            now: Timestamp(seconds: clock.now / 1_000_000_000),
+            instant: { [instant] in instant.now },
+            say: { [said] text in said.texts.withLock { $0.append(text) } }
+        )
+    }
+
+    /// Another gateway of the same state and folder starts.
+    func startAnew() { source = made() }
 
     /// One line with one span; ten tokens, unless it says otherwise.
     func span(
