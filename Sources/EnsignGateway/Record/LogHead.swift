@@ -33,7 +33,8 @@ package struct LogHead: Sendable, Hashable {
 
     package init?(_ bytes: [UInt8]) {
         guard let json = try? JSONParser.parse(bytes), let environment = json["environment"]?.string,
-            let sequence = json["seq"]?.int, let digest = json["digest"]?.string.flatMap({ Digest($0) }),
+            let sequence = json["seq"]?.count, sequence > 0,
+            let digest = json["digest"]?.string.flatMap({ Digest($0) }),
             let time = json["time"]?.string.flatMap({ Timestamp($0) }), let signature = json["signature"]?.string
         else { return nil }
         self.environment = environment

@@ -21,14 +21,14 @@ package struct LogLine: Sendable {
     /// The most values of one line: 20 by each of the two grants that decide about a call.
     static let mostPlaces = 40
 
-    package var sequence: Int64 { json["seq"]?.int ?? 0 }
+    package var sequence: Int64 { json["seq"]?.count ?? 0 }
     /// `sha256:` of the line: the next one's `prev`.
     package var digest: Digest { Compiler.digest(of: bytes) }
 
-    /// Reads a line back; nil unless it is canonical and has a number.
+    /// Reads a line back; nil unless it is canonical and has a number, of those that a log can come to.
     package init?(_ bytes: [UInt8]) {
         guard bytes.count <= Self.mostBytes, let json = try? JSONParser.parse(bytes), json["v"] == 1,
-            let sequence = json["seq"]?.int, sequence > 0, json.canonicalBytes() == bytes
+            let sequence = json["seq"]?.count, sequence > 0, json.canonicalBytes() == bytes
         else { return nil }
         self.json = json
         self.bytes = bytes

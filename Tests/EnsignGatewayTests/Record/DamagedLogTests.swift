@@ -1,4 +1,5 @@
 import EnsignCrypto
+import EnsignJSON
 import EnsignModel
 import EnsignSystem
 import EnsignTestSupport
@@ -128,6 +129,32 @@ struct DamagedLogTests {
         // What it says is what helps: a new log, and the old one as evidence.
         try Files.rename(folder.path, to: "\(scratch.path)/state/log.evidence")
         #expect(try open().append(decision) == 1)
+    }
+
+    @Test(
+        "Numbers that no log comes to are no numbers, in lines and in heads",
+        arguments: [Int64.min, -1, 0, (1 << 40) + 1, .max - 1, .max]
+    )
+    func numbers(sequence: Int64) throws {
+        func numbered(_ file: String) throws -> [UInt8] {
+            let last = try #require(try bytes(file).split(separator: 0x0A).last)
+            var members = try #require(try JSONParser.parse(Array(last)).object)
+            members["seq"] = .integer(sequence)
+            return JSONValue.object(members).canonicalBytes() + [0x0A]
+        }
+        let line = try numbered(Self.today)
+        let whole = try bytes(Self.today)
+        // First, last, and before lines that are none.
+        try write(Self.today, line + whole)
+        #expect(try problems().contains { $0.hasSuffix(":1: this line is not as the gateway writes lines") })
+        try write(Self.today, whole + line + Array("garbage\n".utf8))
+        #expect(try problems().contains { $0.hasSuffix(":4: this line is not as the gateway writes lines") })
+        #expect(try refusal().contains("not as the gateway writes lines"))
+        try write(Self.today, whole)
+        try write("heads.jsonl", bytes("heads.jsonl") + numbered("heads.jsonl"))
+        let heads = try problems()
+        #expect(heads.count == 1 && heads[0].hasPrefix("heads.jsonl:"))
+        #expect(heads[0].hasSuffix(": this is not a signed head"))
     }
 
     @Test("What is longer than any line is never cut away as the rest of one", arguments: [32_769, 70_000, 300_000])
