@@ -116,6 +116,23 @@ class SessionTests(Case):
         self.assertEqual(self.files(world), before)
         world.gateway("verify")
 
+    def test_runs_of_which_nothing_was_heard_for_a_day_are_forgotten(self) -> None:
+        world = self.world()
+        web = world.listens()
+
+        def runs() -> int:
+            return len(list((world.state / "runs" / AGENT).glob("run-*")))
+
+        with Serving(world):
+            for number in range(20):
+                self.assertIsNone(reason(web.call("payments__lookup", {}, Ensign_Run=f"r{number}")))
+        self.assertEqual(runs(), 20)
+        with Serving(world):
+            self.assertEqual(runs(), 20)
+        world.later(2 * 86_400)
+        with Serving(world):
+            eventually(lambda: runs() == 0)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -102,6 +102,7 @@ package final class Gateway: Sendable {
             log: log,
             approvals: approvals,
             flights: flights,
+            runs: runs,
             keep: file.keep,
             settle: { gate.settle() },
             say: say

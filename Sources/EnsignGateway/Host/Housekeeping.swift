@@ -2,7 +2,7 @@ import EnsignModel
 import EnsignSystem
 
 /// What is done by the clock: heads of the log are signed each minute, old files compressed and removed, outcomes that nobody
-/// asked for forgotten.
+/// asked for and old runs forgotten.
 final class Housekeeping: Sendable {
     private struct State {
         var isStopped = false
@@ -13,6 +13,7 @@ final class Housekeeping: Sendable {
     private let log: DecisionLog
     private let approvals: ApprovalFolder
     private let flights: FlightFolder
+    private let runs: RunBook
     /// Days; nil keeps all.
     private let keep: Int64?
     /// What else is done each minute.
@@ -23,11 +24,13 @@ final class Housekeeping: Sendable {
         log: DecisionLog,
         approvals: ApprovalFolder,
         flights: FlightFolder,
+        runs: RunBook,
         keep: TimeSpan,
         settle: @escaping @Sendable () -> Void,
         say: @escaping @Sendable (String) -> Void
     ) {
-        (self.log, self.approvals, self.flights, self.settle, self.say) = (log, approvals, flights, settle, say)
+        (self.log, self.approvals, self.flights, self.runs) = (log, approvals, flights, runs)
+        (self.settle, self.say) = (settle, say)
         self.keep = keep.milliseconds > 0 ? (keep.milliseconds + 86_399_999) / 86_400_000 : nil
     }
 
@@ -60,6 +63,7 @@ final class Housekeeping: Sendable {
         let now = Timestamp(seconds: Machine.now)
         settle()
         flights.sweep()
+        runs.sweep()
         do {
             try log.signHead()
             guard last != now.date else { return }

@@ -60,6 +60,9 @@ struct AgentState: Sendable {
 
     func asked(_ question: Question, at now: Int64) -> Asked? { asked[question].flatMap { $0.until >= now ? $0 : nil } }
 
+    /// Whether people are asked for a call of a run.
+    func asks(in run: Mark, at now: Int64) -> Bool { asked.contains { $0.key.run == run && $0.value.until >= now } }
+
     /// The name of an earlier run of a key, without a name of its own, in which people are asked for a call.
     func window(asking call: Mark, _ key: Mark, besides run: Mark, at now: Int64) -> String? {
         let asking = asked.filter { question, asked in

@@ -71,13 +71,12 @@ package final class RunBook: Sendable {
         case asked(inRun: String)
     }
 
-    private let folder: String
+    let folder: String
     private let salt: [UInt8]
-    private let clock: @Sendable () -> Int64
-    private let desks = Mutex<[AgentID: RunDesk]>([:])
+    let clock: @Sendable () -> Int64
+    let desks = Mutex<[AgentID: RunDesk]>([:])
+    let sweeping = Mutex(Sweep())
 
-    /// How long after its last call a run is forgotten, in seconds.
-    package static let forgotten: Int64 = 86_400
     /// Agents whose counts are kept in memory.
     private static let most = 4_096
     /// Of them, those whose files stay open: two descriptors each.
@@ -302,27 +301,6 @@ package final class RunBook: Sendable {
         guard let time = run?.success(of: condition.name, with: argument) else { return false }
         return time >= now.adding(saturating: -condition.within.milliseconds)
     }
-
-    // MARK: Sweeping
-
-    /// Forgets runs that nobody has heard of for a day.
-    package func sweep() {
-        let now = clock() / 1_000
-        for team in names(in: folder) {
-            for agent in names(in: "\(folder)/\(team)") {
-                guard let id = AgentID("\(team)/\(agent)") else { continue }
-                let place = "\(folder)/\(team)/\(agent)"
-                for name in names(in: place) where name.hasPrefix("run-") {
-                    guard let run = Mark(name.dropFirst(4)), let status = try? Files.status("\(place)/\(name)"),
-                        status.modified / 1_000_000_000 < now - Self.forgotten
-                    else { continue }
-                    try? desk(id).access { (desk, _) in desk.forget(run) }
-                }
-            }
-        }
-    }
-
-    private func names(in folder: String) -> [String] { ((try? Files.list(folder)) ?? nil) ?? [] }
 
     // MARK: Desks
 

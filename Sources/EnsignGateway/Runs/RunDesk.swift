@@ -1,3 +1,4 @@
+import EnsignModel
 import EnsignSystem
 
 /// What is known of one agent and its runs: two kinds of files, of which the agent's has the lock for all.
@@ -84,7 +85,7 @@ extension RunDesk {
 
         // MARK: Runs
 
-        /// Brings a run up to date with its file. The agent's lock is for its runs, too.
+        /// Brings a run up to date with its file, and forgets one of which nothing was heard for too long. The agent's lock is for its runs, too.
         mutating func look(at name: Mark, _ now: Int64) throws {
             if current != name {
                 closeRun()
@@ -96,6 +97,13 @@ extension RunDesk {
             }
             let new = Run(file: EventFile(path(of: name)), state: nil)
             try runs[name, default: new].look()
+            if let state = runs[name]?.state, state.last <= now.subtracting(saturating: RunState.kept),
+                !agent.asks(in: name, at: now)
+            {
+                // The next call of this name begins another run.
+                forget(name)
+                runs[name] = new
+            }
         }
 
         /// Asks a run for something; nil for one that has not begun. In a function of its own, so that nobody holds the

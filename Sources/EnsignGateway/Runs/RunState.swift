@@ -23,6 +23,8 @@ struct RunState: Sendable {
         var argument: Mark?
     }
 
+    /// How long after its last call a run is kept, in milliseconds; longer only while people are asked for one of its calls.
+    static let kept: Int64 = 86_400_000
     /// Different calls that are remembered of a run. Beyond, what was called least is forgotten.
     static let mostCalls = 4_096
     static let mostSuccesses = 4_096

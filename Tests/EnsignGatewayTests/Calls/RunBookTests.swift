@@ -14,13 +14,19 @@ struct RunBookTests {
 
     init() throws { scratch = try ScratchDirectory() }
 
-    private func book() throws -> RunBook { try RunBook(state: scratch.path) }
+    private func book(hoursAhead: Int64 = 0) throws -> RunBook {
+        try RunBook(state: scratch.path) { Machine.nanoseconds / 1_000_000 + hoursAhead * 3_600_000 }
+    }
+
+    private func entry(of run: String = "r") -> RunBook.Entry {
+        RunBook.Entry(agent: GateFixture.agent, run: run, operation: "crm.find", arguments: [:])
+    }
 
     /// Counts a call.
     ///
     /// - Returns: What was known before it: calls of the run, and of the agent within a minute.
-    private func count(_ book: RunBook) throws -> [Int64] {
-        let entry = RunBook.Entry(agent: GateFixture.agent, run: "r", operation: "crm.find", arguments: [:])
+    private func count(_ book: RunBook, of run: String = "r") throws -> [Int64] {
+        let entry = entry(of: run)
         let beginning = RunBook.Beginning(bundle: try #require(bundle), key: "k")
         let known = try book.count(entry, beginning: beginning, conditions: [], rates: []) { progress in
             ([progress.steps, progress.stepsInMinute], .made)
@@ -72,6 +78,49 @@ struct RunBookTests {
         }
         #expect(try book.beginning(of: "r", GateFixture.agent) == nil)
         #expect(try count(book) == [0, 1])
+    }
+
+    @Test("A run of which nothing was heard for a day is forgotten, and its name begins another one")
+    func old() throws {
+        #expect(try count(book()) == [0, 0])
+        #expect(try count(book(hoursAhead: 23)) == [1, 0])
+        #expect(try book(hoursAhead: 46).beginning(of: "r", GateFixture.agent) != nil)
+        let late = try book(hoursAhead: 48)
+        #expect(try late.beginning(of: "r", GateFixture.agent) == nil)
+        #expect(try count(late) == [0, 0])
+    }
+
+    @Test("A run for whose call people are asked is kept until they need not answer any more")
+    func waiting() throws {
+        #expect(try count(book()) == [0, 0])
+        try book().asked(entry(), until: Machine.now + 72 * 3_600)
+        try book(hoursAhead: 48).sweep()
+        #expect(try book(hoursAhead: 71).beginning(of: "r", GateFixture.agent) != nil)
+        #expect(try book(hoursAhead: 73).beginning(of: "r", GateFixture.agent) == nil)
+    }
+
+    @Test("Files of forgotten runs are removed, so many at a time, and no others")
+    func sweeping() throws {
+        func files() throws -> Int {
+            try #require(try Files.list("\(scratch.path)/runs/\(GateFixture.agent)")).count { $0.hasPrefix("run-") }
+        }
+        for run in 0..<25 { _ = try count(book(), of: "r\(run)") }
+        try book(hoursAhead: 23).sweep()
+        #expect(try files() == 25)
+        let late = try book(hoursAhead: 25)
+        // By its file's time it is old, by its last call it is not.
+        _ = try count(late, of: "r3")
+        var counts: [Int] = []
+        for _ in 0..<4 {
+            late.sweep(most: 10)
+            counts.append(try files())
+        }
+        #expect(counts[0] > 10 && counts[0] < 25 && counts[3] == 1, "\(counts)")
+        #expect(try count(late, of: "r3") == [1, 1])
+        // Another look begins an hour later.
+        _ = try count(book(), of: "late")
+        late.sweep()
+        #expect(try files() == 2)
     }
 
     @Test("A file that another process has made anew is the one that counts from then on")
