@@ -7,6 +7,8 @@ import Synchronization
 /// The gateway that serves now: another one after the operator's file was read again.
 final class SwitchingGatekeeper: Gatekeeper {
     private let serving: Mutex<Gateway>
+    /// Those that served before, as long as anything of theirs is under way; the oldest first.
+    private let earlier = Mutex<[Gateway]>([])
     private let retiring = WorkerPool(most: 4)
 
     private let encryption: ServedEncryption
@@ -46,17 +48,30 @@ final class SwitchingGatekeeper: Gatekeeper {
                 "the certificate, its key or the client's authorities have changed: they count from the next start"
             )
         }
-        if !retiring.run({ before.retire() }) { speaker.tell("servers of an earlier file go on until the end") }
+        earlier.withLock { $0.append(before) }
+        let isTaken = retiring.run { [self] in
+            before.retire()
+            earlier.withLock { $0.removeAll { $0 === before } }
+        }
+        if !isTaken { speaker.tell("servers of an earlier file go on until the end") }
     }
 
     /// Makes no call any more. Returns when those under way are answered, and at the latest after `patience`.
     func finish(within patience: Duration) {
-        let gate = current.gate
-        gate.close()
+        let gates = (earlier.withLock { $0 } + [current]).map(\.gate)
+        for gate in gates { gate.close() }
         let end = ContinuousClock.now + patience
-        while !gate.isIdle, ContinuousClock.now < end { Machine.pause(milliseconds: 20) }
+        while !gates.allSatisfy(\.isIdle), ContinuousClock.now < end { Machine.pause(milliseconds: 20) }
         // The last answers are on their way yet.
         Machine.pause(milliseconds: 100)
+    }
+
+    /// Ends all servers, those of earlier files, too. What is under way was finished before.
+    ///
+    /// - Parameter note: For the log.
+    func end(_ note: String) {
+        for gateway in earlier.withLock({ $0 }) { gateway.end(nil) }
+        current.end(note)
     }
 
     func admit(_ peer: Peer) -> Session? { current.gate.admit(peer) }

@@ -111,7 +111,7 @@ class ImpatientTests(Case):
             world.gateway("verify")
 
     def test_whoever_waits_when_it_is_stopped_is_answered_and_nothing_new_is_begun(self) -> None:
-        for by_socket in (False, True):
+        for by_socket, is_read_again in ((False, False), (True, False), (False, True), (True, True)):
             world = self.world("slow:1.5")
             web = None if by_socket else world.listens()
             if by_socket:
@@ -130,6 +130,8 @@ class ImpatientTests(Case):
                 thread = threading.Thread(target=lambda: answers.append(call(0, "p")))
                 thread.start()
                 eventually(lambda: len(world.calls()) == 2)
+                if is_read_again:
+                    serving.reload()
                 serving.process.send_signal(signal.SIGTERM)
                 time.sleep(0.3)
                 self.assertEqual(reason(call(1, "q")), "unavailable")
@@ -138,6 +140,28 @@ class ImpatientTests(Case):
                 self.assertEqual(serving.process.wait(timeout=10), 0)
             self.assertEqual(len(world.calls()), 2)
             world.gateway("verify")
+
+    def test_calls_that_began_before_the_file_was_read_again_end_like_all_others(self) -> None:
+        world = self.world("slow:30")
+        web = world.listens(limits={"callsInFlight": 1})
+        answers: list[Any] = []
+        with Serving(world) as serving:
+            thread = threading.Thread(target=lambda: answers.append(web.call("payments__lookup", {}, Ensign_Run="r1")))
+            thread.start()
+            eventually(world.calls)
+            for number in range(25):
+                refused = web.call("payments__refund", {**REFUND, "amount": number}, Ensign_Run="r2")
+                self.assertIn("at a time", words(refused), refused)
+            serving.reload()
+            self.assertEqual(serving.end(), 0)
+            thread.join()
+        self.assertEqual([reason(each) for each in answers], ["unknown-outcome"])
+        self.assertIn("the gateway is being stopped", words(answers[0]))
+        # Refusals without a line of their own are counted in one.
+        notes = [line.get("note", "") for line in world.decisions() if line["kind"] == "refused"]
+        self.assertIn("5 more calls found no room", notes[-1])
+        self.assertEqual(len(notes), 21)
+        world.gateway("verify")
 
     def test_whoever_is_answered_while_it_is_stopped_is_told_that_its_connection_ends(self) -> None:
         world = self.world("slow:1.5")

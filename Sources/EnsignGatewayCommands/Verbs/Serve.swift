@@ -55,7 +55,7 @@ extension Verb {
         }
         service.finish(within: Verb.patience)
         fronts.stop()
-        service.current.end("stopped")
+        service.end("stopped")
         speaker.tell("stopped")
         return .done
     }
