@@ -168,10 +168,14 @@ package final class Gate: Gatekeeper {
         )
     }
 
-    /// Writes down how many refusals have no line of their own, once the minute is over that they came in.
+    /// Writes down how many refusals have no line of their own, once the minute is over that they came in; and says how many
+    /// spans could not be written.
     ///
     /// - Parameter all: Those of this minute, too.
-    package func settle(all: Bool = false) { tally.settle(in: parts.record, now: all ? nil : now) }
+    package func settle(all: Bool = false) {
+        tally.settle(in: parts.record, now: all ? nil : now)
+        parts.spans?.settle(all: all)
+    }
 
     // MARK: At the same time
 

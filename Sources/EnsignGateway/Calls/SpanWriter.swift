@@ -28,12 +28,14 @@ package struct CallSpan: Sendable {
 
 /// Writes a span for each call: OTLP's JSON, a line each, into a file a day and process.
 ///
-/// Spans are evidence, not the record: one that cannot be written is counted, and the call goes on.
+/// Spans are evidence, not the record: where one cannot be written the operator is told, and the call goes on.
 package final class SpanWriter: Sendable {
     private struct State {
         var day: Day?
         var file: FileDescriptorBox?
-        var lost = 0
+        /// Whether a part of a line may be the last that was written.
+        var isTorn = false
+        var losses = SpanLosses()
     }
 
     private final class FileDescriptorBox: Sendable {
@@ -43,12 +45,22 @@ package final class SpanWriter: Sendable {
 
     private let folder: String
     private let environment: @Sendable () -> String
+    private let instant: @Sendable () -> ContinuousClock.Instant
+    private let say: @Sendable (String) -> Void
     private let state = Mutex(State())
 
-    /// - Parameter environment: Asked for each span: a gateway may start before its live directory is there.
-    package init(folder: String, environment: @escaping @autoclosure @Sendable () -> String) {
+    /// - Parameters:
+    ///   - environment: Asked for each span: a gateway may start before its live directory is there.
+    ///   - say: Says something to the operator.
+    package init(
+        folder: String,
+        environment: @escaping @autoclosure @Sendable () -> String,
+        instant: @escaping @Sendable () -> ContinuousClock.Instant = { .now },
+        say: @escaping @Sendable (String) -> Void = { _ in }
+    ) {
         self.folder = folder
         self.environment = environment
+        (self.instant, self.say) = (instant, say)
     }
 
     private var resource: JSONValue {
@@ -58,9 +70,6 @@ package final class SpanWriter: Sendable {
             ])
         ]
     }
-
-    /// Spans that could not be written.
-    package var lost: Int { state.withLock { $0.lost } }
 
     package func write(_ span: CallSpan) {
         var line = JSONValue.object([
@@ -73,22 +82,41 @@ package final class SpanWriter: Sendable {
         ]).canonicalBytes()
         line.append(0x0A)
         let day = Day(Timestamp(seconds: span.end / 1_000_000_000))
-        state.withLock { state in
-            do throws(SystemError) {
-                if state.day != day {
-                    try Files.makeDirectories(folder, mode: 0o755)
-                    let path = "\(folder)/gateway-\(day)-\(getpid()).jsonl"
-                    state.file = FileDescriptorBox(
-                        try FileDescriptor(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, mode: 0o640)
-                    )
-                    state.day = day
-                }
-                try state.file?.file.write(line, to: folder)
-            } catch {
-                state.lost += 1
-                state.day = nil
+        let news = state.withLock { state in
+            do throws(SystemError) { try append(line, of: day, &state) } catch {
+                state.losses.add("\(error)")
+                state.file = nil
             }
+            return state.losses.news(instant())
         }
+        if let news { say(news) }
+    }
+
+    private func append(_ line: [UInt8], of day: Day, _ state: inout State) throws(SystemError) {
+        let file = try file(of: day, &state)
+        let line = state.isTorn ? [0x0A] + line : line
+        state.isTorn = true
+        try file.file.write(line, to: folder)
+        state.isTorn = false
+    }
+
+    /// The file that is open, as long as it is the day's and still has a name; else the one at the day's name.
+    private func file(of day: Day, _ state: inout State) throws(SystemError) -> FileDescriptorBox {
+        if let file = state.file, state.day == day, try file.file.status(folder).links > 0 { return file }
+        try Files.makeDirectories(folder, mode: 0o755)
+        let path = "\(folder)/gateway-\(day)-\(getpid()).jsonl"
+        let file = FileDescriptorBox(
+            try FileDescriptor(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, mode: 0o640)
+        )
+        (state.file, state.day) = (file, day)
+        return file
+    }
+
+    /// Says what is not said yet of spans that could not be written.
+    ///
+    /// - Parameter all: Also where something was said within the last minute.
+    func settle(all: Bool) {
+        if let news = state.withLock({ $0.losses.news(instant(), all: all) }) { say(news) }
     }
 
     private static func json(_ span: CallSpan) -> JSONValue {

@@ -90,7 +90,9 @@ package final class Gateway: Sendable {
                 flights: flights,
                 upstreams: upstreams,
                 secrets: secrets,
-                spans: file.telemetry.map { SpanWriter(folder: $0.value, environment: live.knownEnvironment) },
+                spans: file.telemetry.map { place in
+                    SpanWriter(folder: place.value, environment: live.knownEnvironment, say: say)
+                },
                 usage: file.usage.map { LateUsage(folder: $0.value, state: state.path, live: live, say: say) },
                 say: say
             )
