@@ -205,15 +205,13 @@ package struct MCPClient {
     }
 
     private static func answer(in value: JSONValue, to id: Int64) throws(MCPError) -> Answer? {
-        guard value["method"] == nil, value["id"] == .integer(id) || (value["id"] == .null && value["error"] != nil)
-        else {
-            return nil
+        let isOurs = value["id"] == .integer(id) || (value["id"] == .null && value["error"]?.object != nil)
+        guard isOurs, value["method"]?.isNull ?? true, let message = value.object else { return nil }
+        switch MCPResponse(message) {
+        case .result(let result): return .result(result)
+        case .error(let code, let message): return .error(code: code, message: message)
+        case .malformed: throw MCPError(.malformed, "an answer has neither a result nor an error, or both")
         }
-        if let error = value["error"] {
-            return .error(code: error["code"]?.int ?? 0, message: error["message"]?.string ?? "")
-        }
-        guard let result = value["result"] else { throw MCPError(.malformed, "an answer has neither result nor error") }
-        return .result(result)
     }
 
     /// The answer to a request of the server's own: `ping` is fine, anything else is not offered.

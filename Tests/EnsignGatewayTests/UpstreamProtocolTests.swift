@@ -37,6 +37,27 @@ struct UpstreamProtocolTests {
         #expect(failure.kind == .malformed)
     }
 
+    @Test(
+        "An answer is a result or an error, whatever member says null beside it",
+        arguments: [
+            (#""result":{"content":[]},"error":null"#, "result"), (#""error":null,"result":{}"#, "result"),
+            (#""error":{"code":-32602,"message":"no"},"result":null"#, "error"),
+            (#""error":{"code":1,"message":"no"},"result":{}"#, "none"), (#""error":"no""#, "none"),
+            (#""error":[],"result":{}"#, "none"), (#""error":null"#, "none"), (#""result":null"#, "none"),
+            (#""error":false,"result":{}"#, "none"),
+        ]
+    )
+    func answers(members: String, meaning: String) {
+        let found =
+            switch UpstreamMessage(Array(#"{"jsonrpc":"2.0","id":7,\#(members)}"#.utf8)) {
+            case .answer(id: 7, .result): "result"
+            case .answer(id: 7, .error): "error"
+            case .garbage(id: 7): "none"
+            default: "something else"
+            }
+        #expect(found == meaning)
+    }
+
     @Test("A server that wants to know more first has not done it")
     func question() throws {
         guard case .refused = try outcome(#"{"resultType":"input_required"}"#) else { return #expect(Bool(false)) }

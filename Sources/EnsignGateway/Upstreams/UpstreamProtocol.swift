@@ -167,12 +167,10 @@ enum UpstreamMessage: Sendable {
             self = .garbage(id: nil)
             return
         }
-        if let error = message["error"] {
-            self = .answer(id: id, .error(code: error["code"]?.int ?? 0, message: error["message"]?.string ?? ""))
-        } else if let result = message["result"] {
-            self = .answer(id: id, .result(result))
-        } else {
-            self = .garbage(id: id)
+        switch MCPResponse(message) {
+        case .result(let result): self = .answer(id: id, .result(result))
+        case .error(let code, let message): self = .answer(id: id, .error(code: code, message: message))
+        case .malformed: self = .garbage(id: id)
         }
     }
 
