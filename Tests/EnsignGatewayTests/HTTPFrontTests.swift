@@ -170,7 +170,7 @@ struct HTTPFrontTests {
     @Test(
         "what has no one reading is refused",
         arguments: [
-            ("[]", -32700), (#"{"jsonrpc":"2.0","id":1,"method":"ping"}{}"#, -32700), ("", -32700),
+            ("[]", -32600), ("7", -32600), (#"{"jsonrpc":"2.0","id":1,"method":"ping"}{}"#, -32700), ("", -32700),
             (#"{"jsonrpc":"2.0","id":1,"id":2,"method":"ping"}"#, -32700),
         ]
     )

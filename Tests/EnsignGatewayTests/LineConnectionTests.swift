@@ -80,7 +80,7 @@ struct LineConnectionTests {
     @Test(
         "what has two readings, or is not one message, is not taken, and the next message is",
         arguments: [
-            (#"[{"jsonrpc":"2.0","id":1,"method":"ping"}]"#, -32700), (#"[]"#, -32700), ("1", -32700), ("null", -32700),
+            (#"[{"jsonrpc":"2.0","id":1,"method":"ping"}]"#, -32600), (#"[]"#, -32600), ("1", -32600), ("null", -32600),
             (#"{"jsonrpc":"2.0","id":1,"method":"ping"}{"jsonrpc":"2.0","id":2,"method":"ping"}"#, -32700),
             (#"{"jsonrpc":"2.0","id":1,"id":2,"method":"ping"}"#, -32700),
             (#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x","n\u0061me":"y"}}"#, -32700),

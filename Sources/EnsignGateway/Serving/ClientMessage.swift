@@ -50,7 +50,7 @@ enum ClientMessage: Sendable {
     private init(_ value: JSONValue, _ bytes: [UInt8]) {
         guard let message = value.object else {
             let text = value.array == nil ? "a message is a JSON object" : "batches are not taken: send one message"
-            self = .defect(id: .null, ProtocolError(ProtocolError.unreadable, text))
+            self = .defect(id: .null, ProtocolError(ProtocolError.notAMessage, text))
             return
         }
         let id = Self.id(message["id"])
