@@ -172,6 +172,7 @@ struct HTTPFrontTests {
         arguments: [
             ("[]", -32600), ("7", -32600), (#"{"jsonrpc":"2.0","id":1,"method":"ping"}{}"#, -32700), ("", -32700),
             (#"{"jsonrpc":"2.0","id":1,"id":2,"method":"ping"}"#, -32700),
+            (#"{"jsonrpc":"2.0","method":"notifications/initialized","params":[]}"#, -32602),
         ]
     )
     func hostile(body: String, code: Int64) throws {

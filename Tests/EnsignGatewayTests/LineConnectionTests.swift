@@ -200,8 +200,29 @@ struct LineConnectionTests {
     }
 
     @Test(
+        "a member that is null is like one that is absent",
+        arguments: [
+            #""method":"ping","params":null"#, #""method":"ping","params":{"_meta":null}"#,
+            #""method":"tools/list","params":null"#, #""method":"tools/list","params":{"cursor":null,"_meta":null}"#,
+            #""method":"tools/call","params":{"name":"x","arguments":null}"#,
+            #""method":"tools/call","params":{"name":"x","_meta":null}"#,
+            #""method":"tools/call","params":{"name":"x","_meta":{"progressToken":null,"traceparent":null}}"#,
+        ]
+    )
+    func null(members: String) throws {
+        let client = try LineClient(gatekeeper)
+        client.say(#"{"jsonrpc":"2.0","id":1,\#(members)}"#)
+        let answer = try client.hear()
+        #expect(answer["id"] == 1 && answer["result"] != nil && answer["error"] == nil, "\(answer)")
+        client.leave()
+        let calls = gatekeeper.seen.withLock { $0.calls }
+        #expect(calls.allSatisfy { $0.arguments == [:] && $0.progress == nil })
+        #expect(calls.count == (members.contains("tools/call") ? 1 : 0))
+    }
+
+    @Test(
         "arguments that are no object are a refusal that the model reads",
-        arguments: ["null", "[]", "[{}]", #""{}""#, "7", "1e60", "true"]
+        arguments: ["[]", "[{}]", #""{}""#, "7", "1e60", "true"]
     )
     func noObject(arguments: String) throws {
         let client = try LineClient(gatekeeper)
@@ -235,6 +256,14 @@ struct LineConnectionTests {
         client.say(#"{"jsonrpc":"2.0","method":"notifications/roots/list_changed"}"#)
         client.say(#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":77}}"#)
         client.say(#"{"jsonrpc":"2.0","method":"tools/call","params":{"name":"x"}}"#)
+        for defect in [
+            #""jsonrpc":"2.0","method":"notifications/initialized","params":[]"#,
+            #""jsonrpc":"2.0","method":"notifications/initialized","extra":1"#,
+            #""jsonrpc":"1.0","method":"notifications/initialized""#, #""method":"notifications/initialized""#,
+            #""jsonrpc":"2.0","method":"""#, #""jsonrpc":"2.0","method":"x","params":7"#,
+        ] {
+            client.say("{\(defect)}")
+        }
         client.say(#"{"jsonrpc":"2.0","id":1,"result":{}}"#)
         client.say("")
         client.say(#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#)

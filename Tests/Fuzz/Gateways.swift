@@ -13,7 +13,7 @@ func messages(_ bytes: [UInt8]) {
         case .defect(let id, let error):
             let answer = Reply.message(id, error).canonicalBytes()
             must((try? JSONParser.parse(answer)) != nil, "the answer to a defect is not JSON")
-        case .request, .notification, .answer: break
+        case .request, .notification, .badNotification, .answer: break
         }
         _ = SocketOpening(line)
         _ = TraceContext.trace(of: String(decoding: line, as: UTF8.self))

@@ -91,7 +91,7 @@ class EraTests(Case):
             self.assertEqual(client.read()["error"]["code"], -32600)
             self.assertEqual(client.ask("tools/call", {**LOOKUP, "force": True})["error"]["code"], -32602)
             self.assertEqual(client.ask("ping", {"x": 1})["error"]["code"], -32602)
-            for arguments in (None, [1], "{}"):
+            for arguments in (7, [1], "{}"):
                 result = client.ask("tools/call", {"name": "payments__lookup", "arguments": arguments})["result"]
                 self.assertEqual(reason(result), "arguments")
                 self.assertEqual(world.decisions()[-1]["seq"], result["_meta"]["dev.ensign/decision"])

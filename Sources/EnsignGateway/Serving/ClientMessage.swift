@@ -7,6 +7,8 @@ import EnsignModel
 enum ClientMessage: Sendable {
     case request(ClientRequest)
     case notification(method: String, parameters: JSONObject)
+    /// A notification that cannot be taken: nobody waits for an answer to it.
+    case badNotification(ProtocolError)
     /// An answer, though nothing is ever asked.
     case answer
     /// What cannot be taken: the message to send back.
@@ -54,8 +56,10 @@ enum ClientMessage: Sendable {
             return
         }
         let id = Self.id(message["id"])
-        func refuse(_ text: String) -> ClientMessage {
-            .defect(id: id ?? .null, ProtocolError(ProtocolError.notAMessage, text))
+        let isNotification = message["id"] == nil && message["method"]?.string != nil
+        func refuse(_ text: String, _ code: Int64 = ProtocolError.notAMessage) -> ClientMessage {
+            let error = ProtocolError(code, text)
+            return isNotification ? .badNotification(error) : .defect(id: id ?? .null, error)
         }
         guard message["jsonrpc"] == "2.0" else {
             self = refuse("'jsonrpc' must be \"2.0\"")
@@ -74,9 +78,9 @@ enum ClientMessage: Sendable {
             self = refuse("a message has no member \(unknown.key.quoted(utf8: 64))")
             return
         }
-        let parameters = message["params"] ?? [:]
+        let parameters = message["params"].given ?? [:]
         guard let parameters = parameters.object else {
-            self = .defect(id: id ?? .null, ProtocolError(ProtocolError.badParameters, "'params' is an object"))
+            self = refuse("'params' is an object", ProtocolError.badParameters)
             return
         }
         guard message["id"] != nil else {
@@ -160,6 +164,11 @@ enum ClientMessage: Sendable {
         }
         return false
     }
+}
+
+extension JSONValue? {
+    /// The value of a member that is there: one that is null is not, as clients write what they leave out.
+    var given: JSONValue? { self?.isNull ?? true ? nil : self }
 }
 
 /// A message that wants an answer.

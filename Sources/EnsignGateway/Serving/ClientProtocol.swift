@@ -38,7 +38,7 @@ struct ClientProtocol: Sendable {
 
     mutating func take(_ message: ClientMessage) -> Step {
         switch message {
-        case .answer: .nothing
+        case .answer, .badNotification: .nothing
         case .defect(let id, let error): .answer(Reply.message(id, error), failure: error)
         case .notification(let method, let parameters): take(method, parameters)
         case .request(let request): take(request)
@@ -75,7 +75,7 @@ struct ClientProtocol: Sendable {
             case ("tools/list", _):
                 try Self.only(["_meta", "cursor"], in: request)
                 // There is one page: nobody was given a place in it.
-                if request.parameters["cursor"] != nil {
+                if request.parameters["cursor"].given != nil {
                     throw ProtocolError(ProtocolError.badParameters, "there is no such cursor: the list has one page")
                 }
                 return .list(reply, traceparent: request.meta?["traceparent"]?.string)
@@ -95,11 +95,11 @@ struct ClientProtocol: Sendable {
 
     /// Whether a listener asks for changes of the list of tools. Nothing else is ever said.
     private static func wantsList(_ request: ClientRequest) throws(ProtocolError) -> Bool {
-        guard let wanted = request.parameters["notifications"] else { return false }
+        guard let wanted = request.parameters["notifications"].given else { return false }
         guard let members = wanted.object else {
             throw ProtocolError(ProtocolError.badParameters, "'notifications' is an object")
         }
-        guard let wantsList = members["toolsListChanged"] else { return false }
+        guard let wantsList = members["toolsListChanged"].given else { return false }
         guard let wantsList = wantsList.bool else {
             throw ProtocolError(ProtocolError.badParameters, "'toolsListChanged' is true or false")
         }
@@ -110,7 +110,7 @@ struct ClientProtocol: Sendable {
 
     private func version(of request: ClientRequest) throws(ProtocolError) -> String {
         guard request.method != "initialize" else { return ProtocolVersion.handshakes[0] }
-        if request.parameters["_meta"] != nil, request.meta == nil {
+        if request.parameters["_meta"].given != nil, request.meta == nil {
             throw ProtocolError(ProtocolError.badParameters, "'_meta' is an object")
         }
         guard request.isStateless || request.method == "server/discover" else {
@@ -174,10 +174,11 @@ struct ToolCall: Sendable {
         guard let name = request.parameters["name"]?.string, !name.isEmpty else {
             throw ProtocolError(ProtocolError.badParameters, "'tools/call' says the 'name' of the tool")
         }
-        let arguments = request.parameters["arguments"] ?? [:]
+        let arguments = request.parameters["arguments"].given ?? [:]
         let meta = request.meta ?? [:]
-        switch meta["progressToken"] {
-        case nil, .string, .integer: progressToken = meta["progressToken"]
+        let token = meta["progressToken"].given
+        switch token {
+        case nil, .string, .integer: progressToken = token
         default: throw ProtocolError(ProtocolError.badParameters, "'progressToken' is a text or a whole number")
         }
         self.name = name

@@ -138,6 +138,8 @@ final class HTTPExchange {
                 return HTTPAnswer(400, Reply.message(request.id, error))
             }
         case .defect(let id, let error): return HTTPAnswer(400, Reply.message(id, error))
+        // By HTTP what cannot be taken has a status that says so (2025-11-25, "Transports").
+        case .badNotification(let error): return HTTPAnswer(400, Reply.message(.null, error))
         case .notification, .answer:
             do throws(ProtocolError) { try site.rules.checkVersion(ofNotification: head) } catch {
                 return HTTPAnswer(400, Reply.message(.null, error))
