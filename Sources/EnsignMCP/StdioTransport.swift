@@ -7,6 +7,7 @@ package final class StdioTransport: MCPTransport {
     private let conversation: Conversation
     /// How many lines that are not a JSON object are passed over: some programs greet.
     private var greetings = 100
+    private var isFirst = true
 
     /// The variables that a server gets of this process, as the official clients do it. Keys and tokens are not among them.
     package static let inherited = ["HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER", "LANG", "TMPDIR"]
@@ -54,7 +55,9 @@ package final class StdioTransport: MCPTransport {
                 return false
             case .line(let line):
                 try budget.took(line.count)
-                guard let value = try Self.parsedMessage(line, &greetings) else { continue }
+                defer { isFirst = false }
+                let text = isFirst ? ByteOrderMark.without(line) : line
+                guard let value = try Self.parsedMessage(text, &greetings) else { continue }
                 if try take(value) { return true }
             }
         }

@@ -100,7 +100,7 @@ struct LineConnectionTests {
                 #"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x","arguments":{"a":"\u{1}"}}}"#,
                 -32700
             ),
-            (#"{'jsonrpc':'2.0'}"#, -32700), ("{", -32700), ("\u{FEFF}{}", -32700),
+            (#"{'jsonrpc':'2.0'}"#, -32700), ("{", -32700), ("\u{FEFF}\u{FEFF}{}", -32700),
             (#"{"jsonrpc":"2.0","id":null,"method":"ping"}"#, -32600),
             (#"{"jsonrpc":"2.0","id":1.5,"method":"ping"}"#, -32600),
             (#"{"jsonrpc":"2.0","id":true,"method":"ping"}"#, -32600),
@@ -197,6 +197,16 @@ struct LineConnectionTests {
         #expect(result?["content"]?[0]?["text"]?.string?.contains("/a~1b/1 is beyond 2^53") == true)
         client.leave()
         #expect(gatekeeper.seen.withLock { $0.calls.isEmpty && $0.refused.count == 1 })
+    }
+
+    @Test("a byte order mark before the first message is passed over, and no other one is")
+    func mark() throws {
+        let client = try LineClient(gatekeeper)
+        client.say("\u{FEFF}" + #"{"jsonrpc":"2.0","id":1,"method":"ping"}"#)
+        #expect(try client.hear()["result"] == [:])
+        client.say("\u{FEFF}" + #"{"jsonrpc":"2.0","id":2,"method":"ping"}"#)
+        #expect(try client.hear()["error"]?["code"] == -32700)
+        client.leave()
     }
 
     @Test(

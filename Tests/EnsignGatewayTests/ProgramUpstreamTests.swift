@@ -73,7 +73,7 @@ struct ProgramUpstreamTests {
     @Test(
         "both eras are spoken, also with servers that end when they are asked in the other one",
         arguments: [
-            ("legacy", "1"), ("modern", "2"), ("greets", "1"),
+            ("legacy", "1"), ("modern", "2"), ("greets", "1"), ("mark", "1"),
         ]
     )
     func eras(behaviour: String, version: String) throws {

@@ -33,7 +33,7 @@ struct MCPClientTests {
         "Both eras are spoken, and what a server asks for itself is refused without harm",
         arguments: [
             ("modern", "v2.1.1"), ("legacy", "1.4.0"), ("banner", "v2.1.1"), ("elicit", "v2.1.1"), ("ping", "v2.1.1"),
-            ("slow", "v2.1.1"),
+            ("slow", "v2.1.1"), ("mark", "v2.1.1"),
         ]
     )
     func eras(behaviour: String, version: String) throws {

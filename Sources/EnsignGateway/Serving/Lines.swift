@@ -2,7 +2,7 @@ import EnsignSystem
 import Glibc
 import Synchronization
 
-/// Reads lines off a pipe or a socket. For one thread at a time.
+/// Reads lines off a pipe or a socket, without the byte order mark that the first may begin with. For one thread at a time.
 struct LineReader: ~Copyable, Sendable {
     /// What came of waiting for a line.
     enum Line: Sendable, Hashable {
@@ -20,6 +20,7 @@ struct LineReader: ~Copyable, Sendable {
     private var bytes: [UInt8] = []
     private var start = 0
     private var searched = 0
+    private var isFirst = true
     /// What a line that is passed over is.
     private var passedOver: Line?
     private var room: AgentRoom?
@@ -48,6 +49,13 @@ struct LineReader: ~Copyable, Sendable {
 
     /// The next line; blocks until there is one. What is left at the end without an end of line is a line, too.
     mutating func next() -> Line {
+        let line = nextAsItIs()
+        defer { isFirst = false }
+        guard isFirst, case .line(let bytes) = line else { return line }
+        return .line(ByteOrderMark.without(bytes))
+    }
+
+    private mutating func nextAsItIs() -> Line {
         while true {
             if let end = lineEnd() {
                 let line = Array(bytes[start..<end])

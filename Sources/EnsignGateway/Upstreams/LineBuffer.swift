@@ -1,11 +1,13 @@
+import EnsignSystem
 import Glibc
 
-/// Lines off a descriptor that does not block, as they come.
+/// Lines off a descriptor that does not block, as they come, without the byte order mark that the first may begin with.
 struct LineBuffer: Sendable {
     private let most: Int
     private var bytes: [UInt8] = []
     private var start = 0
     private var searched = 0
+    private var isFirst = true
     private(set) var isTooLong = false
 
     init(most: Int) { self.most = most }
@@ -34,8 +36,9 @@ struct LineBuffer: Sendable {
             isTooLong = bytes.count - start > most
             return nil
         }
-        defer { (start, searched) = (end + 1, end + 1) }
+        defer { (start, searched, isFirst) = (end + 1, end + 1, false) }
         if end - start > most { isTooLong = true }
-        return Array(bytes[start..<end])
+        let line = Array(bytes[start..<end])
+        return isFirst ? ByteOrderMark.without(line) : line
     }
 }

@@ -155,6 +155,9 @@ def take(request):
 if STARTS:
     with open(STARTS, "a") as file:
         file.write("start\n")
+if BEHAVIOUR == "mark":
+    # As programs write it whose runtime begins each output with a byte order mark.
+    sys.stdout.reconfigure(encoding="utf-8-sig")
 if BEHAVIOUR == "greets":
     print("Welcome!")
 if BEHAVIOUR == "deaf":

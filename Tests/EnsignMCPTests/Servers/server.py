@@ -75,6 +75,8 @@ def tools(request):
 
 
 era = None
+if BEHAVIOUR == "mark":
+    sys.stdout.reconfigure(encoding="utf-8-sig")
 if BEHAVIOUR == "banner":
     print("Welcome to the server!\n", flush=True)
 for line in sys.stdin:
