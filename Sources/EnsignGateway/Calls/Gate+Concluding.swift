@@ -78,9 +78,9 @@ extension Gate {
         _ intent: Int64?,
         _ context: CallContext
     ) -> Landed {
-        let hasSchema = ruling.granted.all.contains { $0.output != nil }
+        let schemas = ruling.granted.all.compactMap(\.output)
         let passed = ResultCheck(strictness: parts.output, cutter: cutter)
-            .check(result, hasSchema: hasSchema) { try ruling.misfit($0) }
+            .check(result, schemas: schemas) { try ruling.misfit($0) }
         if let note = passed.note { parts.say("\(context.operation): \(note)") }
         if !passed.isError { remember(ruling, context) }
         var members = passed.result

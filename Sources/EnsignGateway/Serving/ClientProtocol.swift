@@ -211,7 +211,7 @@ struct Reply: Sendable {
 
     /// The answer to `tools/list`.
     func list(_ tools: [OfferedTool]) -> JSONValue {
-        var result: JSONObject = ["tools": .array(tools.map(\.json))]
+        var result: JSONObject = ["tools": .array(tools.map { known($0).json })]
         if isStateless {
             result["cacheScope"] = "private"
             result["ttlMs"] = 0
@@ -221,9 +221,28 @@ struct Reply: Sendable {
 
     /// The answer to `tools/call`: a `CallToolResult`, without what only servers behind the gateway say.
     func call(_ result: JSONValue) -> JSONValue {
-        var result = result.object ?? [:]
+        var result = known(result.object ?? [:])
         result["resultType"] = nil
         return message(result)
+    }
+
+    /// A tool as this version knows it: an output schema is an object's before 2026-07-28.
+    private func known(_ tool: OfferedTool) -> OfferedTool {
+        guard !isStateless, let output = tool.output, output["type"] != "object" else { return tool }
+        var tool = tool
+        tool.output = nil
+        return tool
+    }
+
+    /// A result as this version knows it: structured content is an object before 2026-07-28, and another value is a text.
+    private func known(_ result: JSONObject) -> JSONObject {
+        guard !isStateless, let structured = result["structuredContent"], structured.object == nil else {
+            return result
+        }
+        var result = result
+        result["structuredContent"] = nil
+        if result["content"]?.array?.isEmpty ?? true { result["content"] = [.text(structured.text)] }
+        return result
     }
 
     static func message(_ id: JSONValue, _ error: ProtocolError) -> JSONValue {

@@ -467,6 +467,45 @@ struct MakingTests {
         #expect(try answer("", ["content": [["type": "text", "text": "failed"]], "isError": true]).text == "failed")
     }
 
+    @Test(
+        "A schema of another type than an object's holds any JSON value, structured or as the only text",
+        arguments: [
+            (["type": "array", "items": ["type": "integer"]], [1, 2], ["x"]), (["type": "string"], "x", 7),
+            (["type": ["number", "null"]], 7, [:]), (["type": "boolean"], false, ["a": 1]),
+        ] as [(JSONValue, JSONValue, JSONValue)]
+    )
+    func anyType(schema: JSONValue, good: JSONValue, bad: JSONValue) throws {
+        func answer(_ result: JSONValue) throws -> GateFixture.Answer {
+            let fixture = try GateFixture()
+            try fixture.publish(open { $0.tools[0].operations["find"]?.output = schema })
+            fixture.server.answer(.result(result))
+            return fixture.call("crm__find")
+        }
+        for (value, isError) in [(good, nil), (bad, true)] as [(JSONValue, JSONValue?)] {
+            let shown = isError == nil ? value : nil
+            let structured = try answer(["content": [["type": "text", "text": "words"]], "structuredContent": value])
+            #expect(structured.value["isError"] == isError && structured.value["structuredContent"] == shown)
+            let text = try answer(["content": [["type": "text", "text": .string(value.text)]]])
+            #expect(text.value["isError"] == isError && text.value["structuredContent"] == shown)
+        }
+    }
+
+    @Test("Without a schema structured content of any kind is passed on, and only an object is made of a text for one")
+    func anyValue() throws {
+        func answer(_ output: JSONValue?, _ result: JSONValue) throws -> JSONValue {
+            let fixture = try GateFixture()
+            try fixture.publish(open { $0.tools[0].operations["find"]?.output = output })
+            fixture.server.answer(.result(result))
+            return fixture.call("crm__find").value
+        }
+        #expect(try answer(nil, ["content": [], "structuredContent": [1]])["structuredContent"] == [1])
+        #expect(try answer(nil, ["content": [], "structuredContent": .null])["structuredContent"] == nil)
+        let text: JSONValue = ["content": [["type": "text", "text": "[1]"]]]
+        for output: JSONValue in [["type": "object"], ["properties": [:]]] {
+            #expect(try answer(output, text)["isError"] == true)
+        }
+    }
+
     @Test("An error keeps its words, and its structured content only where that fits the schema")
     func errorsAndSchemas() throws {
         func answer(_ more: String, _ structured: JSONValue) throws -> GateFixture.Answer {

@@ -20,10 +20,10 @@ struct ResultCheck {
     /// - Parameters:
     ///   - result: A `CallToolResult`, as it came.
     ///   - misfit: Why a structured result does not fit the output schema; nil where it does, or there is none.
-    ///   - hasSchema: Whether the operation has an output schema.
+    ///   - schemas: The output schemas of the operation that count: none, or those of one or two bundles.
     func check(
         _ result: JSONValue,
-        hasSchema: Bool,
+        schemas: [JSONValue],
         misfit: (JSONValue) throws -> String?
     ) -> Passed {
         if result["resultType"]?.string ?? "complete" != "complete" {
@@ -37,13 +37,14 @@ struct ResultCheck {
         }
         var passed: JSONObject = ["content": cutter.cut(.array(content))]
         if isError { passed["isError"] = true }
-        let structured = result["structuredContent"].flatMap { $0.object == nil ? nil : $0 }
-        guard hasSchema else {
+        // Any JSON value since 2026-07-28; what clients of an older version get of it is said where they are answered.
+        let structured = result["structuredContent"].flatMap { $0.isNull ? nil : $0 }
+        guard !schemas.isEmpty else {
             passed["structuredContent"] = structured.map(cutter.cut)
             return Passed(result: passed, isError: isError)
         }
         // Servers answer errors in words: only what they add to those in the form of a result is held.
-        let held = structured ?? (isError ? nil : Self.object(in: content))
+        let held = structured ?? (isError ? nil : Self.value(in: content, schemas))
         if isError, held == nil { return Passed(result: passed, isError: true) }
         passed["structuredContent"] = held.map(cutter.cut)
         let problem: String?
@@ -66,7 +67,7 @@ struct ResultCheck {
     }
 
     private func error(_ text: String, note: String? = nil) -> Passed {
-        let result: JSONObject = ["content": [["type": "text", "text": .string(text)]], "isError": true]
+        let result: JSONObject = ["content": [.text(text)], "isError": true]
         return Passed(result: result, isError: true, note: note ?? text)
     }
 
@@ -77,14 +78,20 @@ struct ResultCheck {
             guard let elements = content.array, elements.allSatisfy({ $0["type"]?.string != nil }) else { return nil }
             return elements
         }
-        return result["structuredContent"].map { [["type": "text", "text": .string($0.text)]] }
+        return result["structuredContent"].map { [.text($0.text)] }
     }
 
-    /// The object that a single text is.
-    private static func object(in content: [JSONValue]) -> JSONValue? {
+    /// The object that a single text is; where all schemas name another type, any JSON value.
+    private static func value(in content: [JSONValue], _ schemas: [JSONValue]) -> JSONValue? {
         guard content.count == 1, let text = content[0]["text"]?.string,
-            let value = try? JSONParser.parse(Array(text.utf8)), value.object != nil
+            let value = try? JSONParser.parse(Array(text.utf8))
         else { return nil }
-        return value
+        let isOther = schemas.allSatisfy { schema in schema["type"].map { $0 != "object" } ?? false }
+        return value.object == nil && !isOther ? nil : value
     }
+}
+
+extension JSONValue {
+    /// A text, as an element of a result's content.
+    static func text(_ text: String) -> JSONValue { ["type": "text", "text": .string(text)] }
 }
