@@ -135,7 +135,11 @@ export interface Traced {
   readonly span: SpanLike | undefined;
   /** The run's name: what was given, else the trace's id, else a random one. */
   readonly run: string | undefined;
-  /** What a client of the gateway by HTTP sends, so that its calls are this run's and have this session's version. */
+  /**
+   * What a client of the gateway by HTTP sends, so that its calls are this run's and have this session's version. Throws
+   * `InvalidArgument` for a name or a key that the gateway does not take: it takes 1 to 256 printable characters of ASCII
+   * without blanks.
+   */
   readonly gatewayHeaders: { readonly [name: string]: string };
   /** Says that the run or call failed though nothing is thrown; `reason` is its `error.type`. */
   fail(reason?: string): void;

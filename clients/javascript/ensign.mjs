@@ -1378,6 +1378,17 @@ export class PermissionDenied extends Error {
 
 const ERROR = 2; // SpanStatusCode.ERROR of OpenTelemetry's API.
 
+/** What a client of the gateway by HTTP sends. Throws `InvalidArgument` for what the gateway does not take. */
+function gatewayHeaders(run, key) {
+  const headers = { ...(run === undefined ? {} : { "Ensign-Run": run }), "Ensign-Key": key };
+  for (const [name, value] of Object.entries(headers)) {
+    if (/^[!-~]{1,256}$/.test(value)) continue;
+    const rule = "1 to 256 printable characters of ASCII without blanks";
+    throw new InvalidArgument(`${name} is ${rule}: the gateway takes no ${JSON.stringify(value)}`);
+  }
+  return headers;
+}
+
 function traced(tracer, name, attributes, work, named) {
   const run = (span) => {
     named?.(span);
@@ -1385,7 +1396,9 @@ function traced(tracer, name, attributes, work, named) {
     const given = {
       span,
       run: runName,
-      gatewayHeaders: { ...(runName === undefined ? {} : { "Ensign-Run": runName }), "Ensign-Key": session.key },
+      get gatewayHeaders() {
+        return gatewayHeaders(runName, session.key);
+      },
       fail(reason = "failed") {
         span?.setAttribute("error.type", reason);
         span?.setStatus({ code: ERROR, message: reason });

@@ -592,6 +592,19 @@ test("a run and a call have their spans, and fail as their work does", async () 
   assert.equal(session.call("x", round, () => 1, { tracer }), 1);
 });
 
+test("names and keys that the gateway refuses are no headers", async () => {
+  const session = await open();
+  for (const name of ["Ticket 7", "Fällt", "a\nb", "\t", "é", "x\x7f", "a\n"]) {
+    const headers = (run) => run.gatewayHeaders;
+    const refused = { name: "InvalidArgument", message: /^Ensign-Run is 1 to 256 printable/ };
+    assert.throws(() => session.run(headers, { name }), refused);
+    const other = await fleet().session(AGENT, { key: name });
+    assert.throws(() => other.run(headers, { name: "r" }), { ...refused, message: /^Ensign-Key is 1 to 256 printable/ });
+  }
+  const name = "~".repeat(256);
+  assert.equal(session.run((run) => run.gatewayHeaders["Ensign-Run"], { name }), name);
+});
+
 test("a run has a name on all spans of its block", async () => {
   const session = await open();
   const { spans, tracer } = tracing();

@@ -95,7 +95,7 @@ class EnsignError(Exception):
 
 
 class InvalidArgument(EnsignError, ValueError):
-    """The caller's agent name or session key cannot be one. No file was touched."""
+    """The caller's agent name, session key or run's name cannot be one. No file was touched."""
 
 
 class AgentNotFound(EnsignError):
@@ -1777,9 +1777,18 @@ class Traced:
 
     @property
     def gateway_headers(self) -> dict[str, str]:
-        """What a client of the gateway by HTTP sends, so that its calls are this run's and have this session's version."""
+        """What a client of the gateway by HTTP sends, so that its calls are this run's and have this session's version.
+
+        The gateway takes 1 to 256 printable characters of ASCII without blanks; InvalidArgument for another name or key.
+        """
         headers = {"Ensign-Run": self.run, "Ensign-Key": self.session.key}
-        return {name: value for name, value in headers.items() if value is not None}
+        given = {name: value for name, value in headers.items() if value is not None}
+        for name, value in given.items():
+            if not 1 <= len(value) <= 256 or not all("!" <= character <= "~" for character in value):
+                raise InvalidArgument(
+                    f"{name} is 1 to 256 printable characters of ASCII without blanks: the gateway takes no {value!r}"
+                )
+        return given
 
     def __enter__(self) -> Traced:
         around_it = _innermost()

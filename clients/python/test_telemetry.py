@@ -101,6 +101,18 @@ class ContextTests(SessionTestCase):
             with self.assertRaises(ensign.InvalidArgument):
                 self.one.run(name)  # type: ignore[arg-type]
 
+    def test_names_and_keys_that_the_gateway_refuses_are_no_headers(self) -> None:
+        for name in ("Ticket 7", "Fällt", "a\nb", "\t", "é", "x\x7f"):
+            with self.one.run(name) as run, self.assertRaisesRegex(ensign.InvalidArgument, "^Ensign-Run is 1 to 256 printable"):
+                run.gateway_headers
+            with self.fleet.session("support/one", key=name).run("r") as run:
+                with self.assertRaisesRegex(ensign.InvalidArgument, "^Ensign-Key is 1 to 256 printable"):
+                    run.gateway_headers
+        with self.fleet.session("support/one", key="!" * 256).run("~" * 256) as run:
+            self.assertEqual(run.gateway_headers, {"Ensign-Run": "~" * 256, "Ensign-Key": "!" * 256})
+        with self.fleet.session("support/one", key="!" * 257).run("r") as run, self.assertRaises(ensign.InvalidArgument):
+            run.gateway_headers
+
     def test_without_opentelemetry_there_is_no_span_and_no_error(self) -> None:
         program = f"""
 import sys
