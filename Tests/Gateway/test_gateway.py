@@ -141,6 +141,17 @@ class CallTests(Case):
         with Client(world) as client:
             self.assertIsNone(reason(client.call("payments__refund", {"payment": "p", "amount": 3})))
 
+    def test_a_tool_that_its_server_lists_twice_counts_as_changed(self) -> None:
+        world = self.world()
+        (world.folder / "server.log.twice").write_text("")
+        with Client(world) as client:
+            self.assertEqual(reason(client.call("payments__lookup", {})), "pinned")
+            self.assertIsNone(reason(client.call("payments__refund", {"payment": "p", "amount": 1})))
+        self.assertIn("the server lists it twice, with different definitions", world.gateway("check", wanted=4))
+        found = json.loads(world.gateway("check", "-o", "json", wanted=4))["survey"]["tools"][0]["operations"]
+        self.assertEqual({each["operation"]: each["state"] for each in found if each["listedTwice"]}, {"lookup": "changed"})
+        self.assertIn("twice: neither definition is taken", world.failing("pins", "--accept", "payments", wanted=4))
+
     def test_a_secret_stands_in_no_answer_no_log_no_state_and_in_nothing_that_the_gateway_says_or_shows(self) -> None:
         world = self.world("echo")
         with Client(world) as client:

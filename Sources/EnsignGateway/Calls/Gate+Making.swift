@@ -221,15 +221,20 @@ extension Gate {
     ) throws(Refusal) {
         let listing = try listing(ruling, station, context)
         let name = ruling.serverTool
-        guard let tool = listing.tools.first(where: { $0.name.utf8.elementsEqual(name.utf8) }) else {
+        let pins = listing.tools(named: name).map { station.pins.pin(of: $0) }
+        guard let seen = pins.first else {
             parts.say("\(ruling.tool): the server offers no \(name.quoted(utf8: 130))")
             throw RefusalWords.notOffered(context.operation)
         }
-        let seen = station.pins.pin(of: tool)
-        var wanted = ruling.granted.all.compactMap(\.pin)
-        if wanted.isEmpty { wanted = [try firstSeen(seen, ruling, station, listing, context)] }
-        guard wanted.contains(where: { $0 != seen }) else { return }
-        let note = "the server's definition of \(context.operation) is \(seen.short), pinned is \(wanted[0].short)"
+        let note: String
+        if pins.contains(where: { $0 != seen }) {
+            note = "the server lists \(context.operation) twice, with different definitions"
+        } else {
+            var wanted = ruling.granted.all.compactMap(\.pin)
+            if wanted.isEmpty { wanted = [try firstSeen(seen, ruling, station, listing, context)] }
+            guard wanted.contains(where: { $0 != seen }) else { return }
+            note = "the server's definition of \(context.operation) is \(seen.short), pinned is \(wanted[0].short)"
+        }
         parts.say(note)
         context.note = note
         if parts.pinRule == .reads, ruling.onlyReads { return }

@@ -46,6 +46,8 @@ package struct Survey: Sendable {
         package var pin: Digest?
         package var isPinnedInGit: Bool
         package var offered: Digest?
+        /// Whether the server lists it more than once, with different definitions: it counts as changed.
+        package var isListedTwice = false
         /// Those whose calls need an approval that nobody can give now.
         package var unapprovable: [AgentID] = []
 
@@ -223,8 +225,10 @@ package struct Survey: Sendable {
         _ gateway: Gateway
     ) -> Operation {
         let pins = (listing?.tools ?? []).map { ToolPin.digest(name: $0.name, input: $0.input, output: $0.output) }
-        let index = listing?.tools.firstIndex { $0.name.utf8.elementsEqual(place.serverTool.utf8) }
-        let digest = index.map { pins[$0] }
+        let own = (listing?.tools(named: place.serverTool) ?? []).map {
+            ToolPin.digest(name: $0.name, input: $0.input, output: $0.output)
+        }
+        let digest = own.first
         let seen = (try? gateway.pins.kept(place) { $0 != digest && pins.contains($0) }) ?? nil
         let pin = wanted.pins.sorted().first ?? seen
         var operation = Operation(
@@ -239,7 +243,10 @@ package struct Survey: Sendable {
         operation.unapprovable = wanted.unapprovable.sorted()
         guard let digest else { return operation }
         operation.offered = digest
-        if wanted.pins.isEmpty {
+        operation.isListedTwice = own.contains { $0 != digest }
+        if operation.isListedTwice {
+            operation.state = .changed
+        } else if wanted.pins.isEmpty {
             operation.state = seen.map { $0 == digest ? .firstSeen : .changed } ?? .new
         } else {
             operation.state = wanted.pins == [digest] ? .pinned : .changed
@@ -275,7 +282,7 @@ extension Survey.Operation {
             "credentials": reference.map(JSONValue.string) ?? .null, "state": .string(state.rawValue),
             "agents": .array(agents.map { .string($0.description) }),
             "pin": pin.map { .string($0.description) } ?? .null, "pinnedInGit": .bool(isPinnedInGit),
-            "offered": offered.map { .string($0.description) } ?? .null,
+            "offered": offered.map { .string($0.description) } ?? .null, "listedTwice": .bool(isListedTwice),
             "nobodyApproves": .array(unapprovable.map { .string($0.description) }),
         ]
     }

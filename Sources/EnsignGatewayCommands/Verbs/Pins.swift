@@ -43,6 +43,10 @@ extension Verb {
                 throw Failure(message: "no agent is granted anything of '\(name)', and no upstream has this name")
             }
             for operation in tool.operations where !operation.isPinnedInGit {
+                if operation.isListedTwice {
+                    console.note("the server lists \(name).\(operation.shown) twice: neither definition is taken")
+                    continue
+                }
                 guard let offered = operation.offered, operation.pin != offered else { continue }
                 try gateway.pins.accept(operation.place(of: name), offered)
                 console.note("\(name).\(operation.shown) is pinned to \(offered.short) from now on")

@@ -390,6 +390,27 @@ struct MakingTests {
         #expect(loose.call("crm__update").reason == "pinned")
     }
 
+    @Test("What a server lists twice counts as changed where the definitions differ, whichever of them comes first")
+    func listedTwice() throws {
+        for (isOther, isFirst) in [(true, true), (true, false), (false, true)] {
+            let fixture = try GateFixture()
+            try fixture.publish(open())
+            let reviewed = fixture.server.contents.withLock { $0.listing.tools[0] }
+            let other = ServerListing.Tool(name: "find", input: ["type": "object", "properties": ["all": [:]]])
+            fixture.server.contents.withLock { contents in
+                contents.listing.tools.insert(isOther ? other : reviewed, at: isFirst ? 0 : 2)
+            }
+            #expect(fixture.call("crm__find").reason == (isOther ? "pinned" : nil))
+            #expect(fixture.call("crm__update").reason == nil)
+            // Nothing of it was taken for what was first seen.
+            fixture.server.contents.withLock { $0.listing.tools[0] = other }
+            fixture.server.contents.withLock { $0.listing.tools.removeAll { $0 == reviewed } }
+            #expect(fixture.call("crm__find", run: "r2").reason == (isOther ? nil : "pinned"))
+            let notes = fixture.log.lines.withLock { $0.compactMap(\.note) }
+            #expect(notes.contains("the server lists crm.find twice, with different definitions") == isOther)
+        }
+    }
+
     @Test("Two live versions that map an operation to different tools of the server do not block each other")
     func pinsOfVersions() throws {
         let fixture = try GateFixture()
