@@ -4,6 +4,7 @@ import EnsignHost
 import EnsignLedger
 import EnsignManifest
 import EnsignModel
+import EnsignReconciler
 import EnsignSystem
 
 /// Names on the command line that must exist.
@@ -31,6 +32,7 @@ extension Invocation {
         if let fleet, try fleet.declares(agent) { return }
         let environments = try environment.map { [$0] } ?? site.knownEnvironments().sorted()
         var known = Set(try fleet?.agents() ?? [])
+        var present: AgentID?
         for name in environments {
             if let fleet, try fleet.deploys(agent, in: name) { return }
             // A ledger that cannot be read is not this question's business.
@@ -38,10 +40,12 @@ extension Invocation {
             let recorded = RecordedTree(repository: site.repository, tip: tip)
             if try recorded.agent(agent) != nil { return }
             known.formUnion(try recorded.agents())
+            present = try present ?? MovedAgents.present(agent, site.ledger(name), tip)
         }
+        let absence = environment.map { ", and '\($0)' has nothing of one" } ?? ""
         throw UsageError(
-            message: "there is no agent '\(agent)'" + (environment.map { ", and '\($0)' never had one" } ?? ""),
-            hint: known.hint(for: agent),
+            message: "there is no agent '\(agent)'" + (present.map { ": it is '\($0)' now" } ?? absence),
+            hint: present == nil ? known.hint(for: agent) : nil,
             verb: verb.name
         )
     }

@@ -96,6 +96,8 @@ extension HaltTests {
         let backup = try host.hostGit("rev-parse", "refs/ensign/ledger/prod")
         try renaming(host)
         #expect(try host.ensign("reconcile", "--env", "prod").status == 0)
+        let former = try halt(host, "support/triage")
+        #expect(former.status == 64 && former.errors.contains("it is 'support/helper' now"), "\(former.errors)")
         #expect(try halt(host, "support/helper").status == 0)
         try rename(host, from: "helper", to: "third")
         try host.hostGit("update-ref", "refs/ensign/ledger/prod", backup)

@@ -1,22 +1,22 @@
-import EnsignLedger
-import EnsignModel
+package import EnsignLedger
+package import EnsignModel
 
 /// Agents that were given other names, as the newest entries say: a stop that came meanwhile has the old one.
-struct MovedAgents {
+package struct MovedAgents {
     struct Move: Sendable, Hashable {
         var from: AgentID
         var to: AgentID
         /// The entry that has it on record, and when it was written.
         var sequence: Int64
         var time: Timestamp
-        /// Whether nobody is recorded under the old name any more.
-        var isWhole: Bool
     }
 
     /// The oldest first.
-    private(set) var moves: [Move] = []
+    let moves: [Move]
+    /// The names that were given up, under which nobody is recorded.
+    private(set) var gone: Set<AgentID> = []
     /// The number of the newest entry when this run began; -1 when there was none.
-    let begun: Int64
+    private let begun: Int64
 
     /// The most entries that are looked at: a stop that waited through more of them waited for days.
     private static let mostEntries = 4_096
@@ -28,41 +28,61 @@ struct MovedAgents {
     ///   - records: The stops that are to be recorded behind it.
     init(_ ledger: Ledger, _ tip: RecordedEntry, _ records: [HaltRecord], begun: Int64) throws {
         self.begun = begun
-        let recorded = RecordedTree(repository: ledger.repository, tip: tip)
         let halts = records.filter { $0.kind == .halt }
+        moves = try Self.moves(ledger, tip, most: Self.mostEntries) { entry in
+            halts.contains { Self.isMeanwhile(entry.sequence, entry.time, $0, begun) }
+        }
+        let recorded = RecordedTree(repository: ledger.repository, tip: tip)
+        gone = Set(try moves.map(\.from).filter { try !recorded.isLive($0) })
+    }
+
+    /// The name under which an agent that had this one is known now; nil where the newest thousand entries gave it no other.
+    package static func present(_ agent: AgentID, _ ledger: Ledger, _ tip: RecordedEntry) throws -> AgentID? {
+        let name = try moves(ledger, tip, most: 1_000) { _ in true }.reduce(agent) { $0 == $1.from ? $1.to : $0 }
+        return name == agent ? nil : name
+    }
+
+    /// What the entries say from the newest back, the oldest first.
+    private static func moves(
+        _ ledger: Ledger,
+        _ tip: RecordedEntry,
+        most: Int,
+        while isWanted: (Entry) -> Bool
+    ) throws -> [Move] {
+        var moves: [Move] = []
         var entry = tip
-        for _ in 0..<Self.mostEntries {
-            let (sequence, time) = (entry.entry.sequence, entry.entry.time)
-            guard halts.contains(where: { isMeanwhile(sequence, time, $0) }), sequence > 0,
-                let parent = entry.parents.first
-            else { break }
+        for _ in 0..<most {
+            guard isWanted(entry.entry), entry.entry.sequence > 0, let parent = entry.parents.first else { break }
             let intent = try ledger.read(parent)
             defer { entry = intent }
             guard !entry.entry.kind.isIntent, intent.entry.kind.isIntent else { continue }
+            let meant = try ledger.changes(of: intent).filter { $0.evidence?.successor != nil }
+            guard !meant.isEmpty else { continue }
             // What became of it says the outcome, or the recovery: of a rename that died the new name may be all that there is.
             let done = Set(try ledger.changes(of: entry).compactMap(\.agent))
-            for change in try ledger.changes(of: intent).reversed() {
+            for change in meant.reversed() {
                 guard let from = change.agent, let to = change.evidence?.successor, done.contains(to) else { continue }
-                let isWhole = try !recorded.isLive(from)
-                moves.append(Move(from: from, to: to, sequence: sequence, time: time, isWhole: isWhole))
+                moves.append(Move(from: from, to: to, sequence: entry.entry.sequence, time: entry.entry.time))
             }
         }
-        moves.reverse()
+        return moves.reversed()
     }
 
     /// Whether an entry may have been written after somebody asked for a stop.
-    private func isMeanwhile(_ sequence: Int64, _ time: Timestamp, _ record: HaltRecord) -> Bool {
+    private static func isMeanwhile(_ sequence: Int64, _ time: Timestamp, _ record: HaltRecord, _ begun: Int64) -> Bool {
         if sequence > begun { return true }
         if let after = record.after { return sequence > after }
-        return time.advanced(seconds: Self.slack) >= record.time.timestamp
+        return time.advanced(seconds: slack) >= record.time.timestamp
     }
 
     /// Whether a stop is for the agent that has another name now.
     private func isMeant(_ move: Move, by record: HaltRecord) -> Bool {
-        guard record.scope.covers(move.from), isMeanwhile(move.sequence, move.time, record) else { return false }
+        guard record.scope.covers(move.from), Self.isMeanwhile(move.sequence, move.time, record, begun) else {
+            return false
+        }
         if move.sequence > begun || record.after != nil || move.time >= record.time.timestamp { return true }
         // Only times say it, and not for certain: whoever named the agent meant it, whoever named its team maybe not.
-        return record.scope == .agent(move.from) && move.isWhole
+        return record.scope == .agent(move.from) && gone.contains(move.from)
     }
 
     /// The stops that hold under the names that their agents have now, besides those under which they came.
@@ -80,7 +100,4 @@ struct MovedAgents {
         }
         return Array(known.dropFirst(count))
     }
-
-    /// The names that were given up, under which nobody is recorded.
-    var gone: Set<AgentID> { Set(moves.filter(\.isWhole).map(\.from)) }
 }
