@@ -80,6 +80,10 @@ final class SwitchingGatekeeper: Gatekeeper {
         current.gate.offer(to: session, traceparent: traceparent)
     }
 
+    func mirrored(by name: String, for session: Session, traceparent: String?) -> MirroredArguments? {
+        current.gate.mirrored(by: name, for: session, traceparent: traceparent)
+    }
+
     func call(_ call: IncomingCall, in session: Session) -> JSONValue { current.gate.call(call, in: session) }
 
     func refuse(_ call: IncomingCall, _ refusal: Refusal, in session: Session) -> JSONValue {

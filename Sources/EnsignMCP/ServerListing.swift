@@ -9,6 +9,8 @@ package struct ServerListing: Sendable, Hashable {
     package var version: String?
     /// In the order of the server. Names may be repeated.
     package var tools: [Tool] = []
+    /// Why tools are left out, by their names: what they say is not the protocol.
+    package private(set) var leftOut: [String: String] = [:]
     /// Where the list of tools stands in the answer that was read.
     package private(set) var pointer: [String] = []
 
@@ -44,6 +46,17 @@ package struct ServerListing: Sendable, Hashable {
                 throw MCPError(.malformed, "a tool of the server has no name")
             }
             self.tools.append(Tool(name: name, definition: tool))
+        }
+    }
+
+    /// Leaves out the tools that are not to be used.
+    ///
+    /// - Parameter defect: Why one is not; nil for one that is.
+    package mutating func leaveOut(_ defect: (Tool) -> String?) {
+        tools.removeAll { tool in
+            guard let why = defect(tool) else { return false }
+            leftOut[tool.name] = why
+            return true
         }
     }
 

@@ -43,6 +43,9 @@ GRANTED = ("look_up", "refund", "export", "wire", "close")
 TOKEN = "the-token-of-a-test"
 DEPLOYMENT = f"environments/prod/agents/{AGENT}.yaml"
 
+MIRRORED = """{
+        type: object, required: [payment], additionalProperties: false,
+        properties: {payment: {type: string, x-mcp-header: Payment}}}"""
 PAYMENT = "{type: object, required: [payment], additionalProperties: false, properties: {payment: {type: string}}}"
 TOOL = f"""
 apiVersion: ensign.dev/v1
@@ -56,7 +59,7 @@ spec:
       access: read
       risk: low
       idempotent: true
-      input: {PAYMENT}
+      input: {MIRRORED}
       output: {{type: object, required: [payment, state], properties: {{payment: {{type: string}}, state: {{type: string}}}}}}
     refund:
       description: Sends money back.

@@ -109,7 +109,7 @@ struct HTTPFrontTests {
             #"{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"é","arguments":{},\#(Self.modern)}}"#
         let callHead: [String: String?] = ["MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call"]
         #expect(try post(call, callHead.merging(["Mcp-Name": "=?base64?w6k=?="]) { $1 }).status == 200)
-        for wrong in ["=?base64?w6g=?=", "=?base64?!?=", "e", nil] {
+        for wrong in ["=?base64?w6g=?=", "=?base64?!?=", "e", "é", nil] {
             #expect(try post(call, callHead.merging(["Mcp-Name": wrong]) { $1 }).status == 400)
         }
         let unknown = #"{"jsonrpc":"2.0","id":4,"method":"prompts/list","params":{\#(Self.modern)}}"#
@@ -119,6 +119,38 @@ struct HTTPFrontTests {
         #expect(other.status == 400)
         #expect(try other.json["error"]?["code"] == -32022)
         #expect(gatekeeper.seen.withLock { $0.calls.count } == 1)
+    }
+
+    @Test("a call says in headers what its tool wants there, in the stateless era alone")
+    func mirrored() throws {
+        func call(_ arguments: String, _ headers: [String: String?], name: String = "mirrored") throws -> WebReply {
+            let head: [String: String?] = [
+                "MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call", "Mcp-Name": name,
+            ]
+            let parameters = #""name":"\#(name)","arguments":\#(arguments),\#(Self.modern)"#
+            return try post(
+                #"{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{\#(parameters)}}"#,
+                head.merging(headers) { $1 }
+            )
+        }
+        let eu = #"{"region":"eu"}"#
+        #expect(try call(eu, ["mcp-param-REGION": "eu"]).status == 200)
+        #expect(try call(eu, ["Mcp-Param-Region": "=?base64?ZXU=?=", "Mcp-Param-Other": "x"]).status == 200)
+        #expect(try call(#"{"region":null}"#, [:]).status == 200 && call("{}", [:]).status == 200)
+        #expect(try call(eu, ["Mcp-Param-Region": "us"], name: "other").status == 200)
+        let made = gatekeeper.seen.withLock { $0.calls.count }
+        for (arguments, headers) in [
+            (eu, ["Mcp-Param-Region": "us"]), (eu, [:]), ("{}", ["Mcp-Param-Region": "eu"]),
+            (eu, ["Mcp-Param-Region": "=?base64?!?="]), (eu, ["Mcp-Param-Region": "eu\r\nMcp-Param-Region: us"]),
+        ] {
+            let reply = try call(arguments, headers)
+            #expect(reply.status == 400, "\(arguments) \(headers)")
+            #expect(try reply.json["error"]?["code"] == -32020 && reply.json["id"] == 3)
+        }
+        #expect(gatekeeper.seen.withLock { $0.calls.count } == made)
+        let parameters = #""name":"mirrored","arguments":\#(eu)"#
+        let old = #"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{\#(parameters)}}"#
+        #expect(try post(old, ["MCP-Protocol-Version": "2025-11-25", "Mcp-Param-Region": "us"]).status == 200)
     }
 
     @Test(

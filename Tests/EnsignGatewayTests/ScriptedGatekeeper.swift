@@ -67,6 +67,11 @@ final class ScriptedGatekeeper: Gatekeeper {
         return .success(Self.tools)
     }
 
+    func mirrored(by name: String, for session: Session, traceparent: String?) -> MirroredArguments? {
+        guard name == "mirrored" else { return nil }
+        return try? MirroredArguments(of: ["properties": ["region": ["type": "string", "x-mcp-header": "Region"]]])
+    }
+
     func call(_ call: IncomingCall, in session: Session) -> JSONValue {
         seen.update { seen in
             seen.calls.append(call)

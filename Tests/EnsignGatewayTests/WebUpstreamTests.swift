@@ -61,6 +61,7 @@ struct WebUpstreamTests {
     private func call(
         _ tool: String,
         _ arguments: JSONValue = [:],
+        input: JSONValue? = nil,
         timeout: Duration = .seconds(20),
         most: Int = 4 << 20,
         cancellation: Cancellation = Cancellation(),
@@ -69,6 +70,7 @@ struct WebUpstreamTests {
         UpstreamCall(
             tool: tool,
             arguments: arguments,
+            input: input,
             timeout: timeout,
             most: most,
             cancellation: cancellation,
@@ -105,6 +107,48 @@ struct WebUpstreamTests {
             #expect(last.headers["mcp-session-id"] == "s1")
             #expect(last.message["params"]?["_meta"] == nil)
         }
+    }
+
+    private static let mirroring: JSONValue = [
+        "properties": [
+            "region": ["type": "string", "x-mcp-header": "Region"], "note": ["type": "string", "x-mcp-header": "Note"],
+            "count": ["type": "integer", "x-mcp-header": "Count"],
+        ]
+    ]
+
+    @Test("in the stateless era headers say what the server wants there", arguments: ["mirrors", "legacy"])
+    func mirrored(behaviour: String) throws {
+        let server = try server(behaviour)
+        let arguments: JSONValue = ["region": "Göteborg\r\nX-Y: z", "note": "", "more": "m"]
+        _ = try server.upstream().call(call("echo", arguments, input: Self.mirroring)).result()
+        let last = try #require(try seen().last)
+        #expect(last.message["params"]?["arguments"] == arguments)
+        let isModern = behaviour == "mirrors"
+        #expect(last.headers["mcp-param-region"] == (isModern ? "=?base64?R8O2dGVib3JnDQpYLVk6IHo=?=" : nil))
+        #expect(last.headers["mcp-param-note"] == (isModern ? "" : nil))
+        #expect(last.headers["mcp-param-count"] == nil && last.headers["mcp-param-more"] == nil)
+        #expect(last.headers["authorization"] == "Bearer t0ken")
+    }
+
+    @Test("what headers cannot say is not sent, and says nothing of the server")
+    func longMirrored() throws {
+        let server = try server("mirrors")
+        let upstream = server.upstream()
+        let long: JSONValue = ["region": .string(String(repeating: "x", count: 2 << 20))]
+        let outcome = upstream.call(call("echo", long, input: Self.mirroring))
+        #expect(failure(outcome)?.kind == .oversized && failure(outcome)?.isSent == false)
+        #expect(try !seen().contains { $0.message["method"] == "tools/call" })
+    }
+
+    @Test("a tool whose headers are none is left out, and one that wants other headers is listed again")
+    func mirroringTools() throws {
+        let server = try server("mirrors")
+        let upstream = server.upstream()
+        let listing = try upstream.listing(within: .seconds(20))
+        #expect(listing.tools.map(\.name) == ["echo"] && listing.leftOut.keys.sorted() == ["bad"])
+        guard case .refused(-32020, _) = upstream.call(call("mismatch")) else { return #expect(Bool(false)) }
+        _ = try upstream.listing(within: .seconds(20))
+        #expect(try seen().count { $0.message["method"] == "tools/list" } == 2)
     }
 
     @Test("a session that the server has forgotten is begun again, and the call is made once")

@@ -10,8 +10,10 @@ import json
 import os
 import shutil
 import subprocess
+import threading
 import time
 import unittest
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from clients import Client, Serving, reason, words
@@ -180,6 +182,69 @@ class MisbehavingTests(ServerCase):
             world.configure(output="warn")
         with Client(world) as client:
             self.assertEqual(client.call("payments__balance", {})["structuredContent"], {"euros": "many"})
+
+
+class Mirroring(BaseHTTPRequestHandler):
+    """A server of the stateless era that wants an argument in a header, too."""
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def do_POST(self) -> None:
+        message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        region = {"type": "object", "properties": {"region": {"type": "string", "x-mcp-header": "Region"}}}
+        number = {"type": "object", "properties": {"amount": {"type": "number", "x-mcp-header": "Amount"}}}
+        result: dict[str, Any] = {
+            "server/discover": {"supportedVersions": ["2026-07-28"]},
+            "tools/list": {
+                "tools": [{"name": "lookup", "inputSchema": region}, {"name": "refund", "inputSchema": number}]
+            },
+            "tools/call": {"content": [{"type": "text", "text": self.headers["Mcp-Param-Region"] or "none"}]},
+        }[message["method"]]
+        body = json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+class MirroredTests(ServerCase):
+    def test_a_server_gets_arguments_in_the_headers_it_asks_for_and_a_client_says_those_that_were_reviewed(self) -> None:
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Mirroring)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        address = f"http://127.0.0.1:{server.server_address[1]}/mcp"
+        own = "{type: object, properties: {region: {type: string, x-mcp-header: Place}}}"
+        tool = FLEET[TOOL].replace("{mcp: {command: [server.py, server.log]}}", f"{{mcp: {{url: '{address}'}}}}")
+        tool = tool.replace("      idempotent: true\n", f"      idempotent: true\n      input: {own}\n")
+        world = self.world(fleet={**FLEET, TOOL: tool})
+        world.configure(upstreams={"payments": {"url": address, "references": ["vault:payments"]}})
+        self.assertIn("'amount' has an 'x-mcp-header'", world.gateway("check", wanted=4))
+        meta = {"protocolVersion": "2026-07-28", "clientCapabilities": {}}
+        call = {
+            "jsonrpc": "2.0", "id": 1, "method": "tools/call",
+            "params": {
+                "name": "payments__lookup", "arguments": {"region": "Malmö"},
+                "_meta": {f"io.modelcontextprotocol/{name}": value for name, value in meta.items()},
+            },
+        }
+        head = {
+            "MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call", "Mcp-Name": "payments__lookup",
+        }
+        web = world.listens()
+        with Serving(world):
+            for place in ("", "Lund", "=?base64?THVuZA==?="):
+                wrong = {**head, "Mcp-Param-Place": place} if place else head
+                status, body = web.post(call, {**wrong, "Mcp-Param-Region": "Lund"})
+                self.assertEqual((status, body["error"]["code"]), (400, -32020), place)
+            status, body = web.post(call, {**head, "Mcp-Param-Place": "=?base64?TWFsbcO2?=", "Mcp-Param-Region": "Lund"})
+            self.assertEqual(words(body["result"]), "=?base64?TWFsbcO2?=")
+            # Whoever agrees on a version first knows no such headers.
+            self.assertEqual(words(web.call("payments__lookup", {"region": "Lund"})), "Lund")
+            self.assertEqual(words(web.call("payments__lookup", {})), "none")
+            self.assertEqual(reason(web.call("payments__refund", REFUND)), "unavailable")
 
 
 class StartedTests(ServerCase):

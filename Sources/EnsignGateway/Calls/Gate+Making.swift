@@ -75,6 +75,8 @@ extension Gate {
         var ruling: Ruling
         var approval: (id: String, by: [String])?
         var station: UpstreamDesk.Station
+        /// The server's own definition, as it was held against what was reviewed.
+        var definition: ServerListing.Tool
     }
 
     /// Finds the server, and holds it against what was reviewed. That may take a while: then all is decided again, and what has
@@ -89,16 +91,18 @@ extension Gate {
             let station = try station(ruling, context)
             do throws(Refusal) {
                 try checkSecret(station, context)
-                try checkPins(ruling, station, &context)
+                let definition = try checkedDefinition(ruling, station, &context)
                 if approval == nil, !hasWaited(context) {
-                    return Cleared(ruling: ruling, approval: nil, station: station)
+                    return Cleared(ruling: ruling, approval: nil, station: station, definition: definition)
                 }
                 var again = try decidedAgain(ruling, &context)
                 // Whoever agreed may have left meanwhile. An approval that is needed no more is used up all the same.
                 approval = try approve(&again, context) ?? approval
                 let isSame = again.present.digest == ruling.present.digest
                 ruling = again
-                if isSame { return Cleared(ruling: ruling, approval: approval, station: station) }
+                if isSame {
+                    return Cleared(ruling: ruling, approval: approval, station: station, definition: definition)
+                }
             } catch {
                 station.passed()
                 throw error
@@ -150,9 +154,10 @@ extension Gate {
         try takeNote(of: flight, station, context)
         let intent = try announce(ruling, cleared.approval, station, context)
         let repeatable = ruling.isRepeatable
-        let call = UpstreamCall(
+        var call = UpstreamCall(
             tool: ruling.serverTool,
             arguments: context.call.arguments,
+            input: cleared.definition.input,
             meta: context.trace.meta,
             timeout: ruling.timeout,
             // What changes something is not stopped in the middle because a client gave up: it may ask again.
@@ -162,7 +167,7 @@ extension Gate {
         )
         var outcome = station.upstream.call(call)
         if isWorthRetrying(outcome, repeatable, station) {
-            try lookAgain(ruling, station, intent, &context)
+            call.input = try lookAgain(ruling, station, intent, &context).input
             outcome = station.upstream.call(call)
         }
         return conclude(outcome, ruling, station, intent, context)
@@ -192,18 +197,21 @@ extension Gate {
 
     /// Before a call is sent once more: its credentials are read and its server is asked anew, which takes a while, and what is
     /// on record as its intent must still hold.
+    ///
+    /// - Returns: The server's definition as it is now.
     private func lookAgain(
         _ ruling: Ruling,
         _ station: UpstreamDesk.Station,
         _ intent: Int64?,
         _ context: inout CallContext
-    ) throws(Refusal) {
+    ) throws(Refusal) -> ServerListing.Tool {
         let before = context
         do throws(Refusal) {
             try checkSecret(station, context)
-            try checkPins(ruling, station, &context)
+            let definition = try checkedDefinition(ruling, station, &context)
             let again = try decidedAgain(ruling, &context)
             guard again.present.digest == ruling.present.digest else { throw RefusalWords.changed(context.operation) }
+            return definition
         } catch {
             station.passed()
             close(before, ruling, intent, .toolError, note: "nothing was sent")
@@ -213,31 +221,33 @@ extension Gate {
 
     // MARK: Before
 
-    /// Whether the server's definition is the one that was reviewed, or first seen: of what an observed agent is not granted, too.
-    private func checkPins(
+    /// The server's definition, which is the one that was reviewed, or first seen: of what an observed agent is not granted, too.
+    private func checkedDefinition(
         _ ruling: Ruling,
         _ station: UpstreamDesk.Station,
         _ context: inout CallContext
-    ) throws(Refusal) {
+    ) throws(Refusal) -> ServerListing.Tool {
         let listing = try listing(ruling, station, context)
         let name = ruling.serverTool
-        let pins = listing.tools(named: name).map { station.pins.pin(of: $0) }
-        guard let seen = pins.first else {
-            parts.say("\(ruling.tool): the server offers no \(name.quoted(utf8: 130))")
+        let tools = listing.tools(named: name)
+        guard let tool = tools.first else {
+            let why = listing.leftOut[name].map { ", as it should be: \($0)" } ?? ""
+            parts.say("\(ruling.tool): the server offers no \(name.quoted(utf8: 130))\(why)")
             throw RefusalWords.notOffered(context.operation)
         }
+        let seen = station.pins.pin(of: tool)
         let note: String
-        if pins.contains(where: { $0 != seen }) {
+        if tools.contains(where: { station.pins.pin(of: $0) != seen }) {
             note = "the server lists \(context.operation) twice, with different definitions"
         } else {
             var wanted = ruling.granted.all.compactMap(\.pin)
             if wanted.isEmpty { wanted = [try firstSeen(seen, ruling, station, listing, context)] }
-            guard wanted.contains(where: { $0 != seen }) else { return }
+            guard wanted.contains(where: { $0 != seen }) else { return tool }
             note = "the server's definition of \(context.operation) is \(seen.short), pinned is \(wanted[0].short)"
         }
         parts.say(note)
         context.note = note
-        if parts.pinRule == .reads, ruling.onlyReads { return }
+        if parts.pinRule == .reads, ruling.onlyReads { return tool }
         throw RefusalWords.pinned(context.operation)
     }
 

@@ -24,6 +24,15 @@ extension Gate {
         }
     }
 
+    package func mirrored(by name: String, for session: Session, traceparent: String?) -> MirroredArguments? {
+        guard let (run, present) = try? listed(session, traceparent: traceparent),
+            case .operation(let named) = run.names.resolve(name),
+            present.digest == run.digest || present.bundle.operation(named.tool, named.name) != nil
+        else { return nil }
+        // Where a header is none, no client sends it, and nobody is to rely on it.
+        return try? MirroredArguments(of: run.bundle.operation(named.tool, named.name)?.input)
+    }
+
     package func offerMark(for session: Session) -> Int {
         guard let (run, present) = try? listed(session, traceparent: nil) else { return 0 }
         var hasher = Hasher()

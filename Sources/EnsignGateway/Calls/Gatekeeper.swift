@@ -16,6 +16,9 @@ package protocol Gatekeeper: Sendable {
     /// - Parameter traceparent: Of the request's `_meta`, unchecked: it may name the run, as with a call.
     func offer(to session: Session, traceparent: String?) -> Result<[OfferedTool], Refusal>
 
+    /// What headers of a call by HTTP must say, by what the list shows of the operation that a name means; nil where it shows none.
+    func mirrored(by name: String, for session: Session, traceparent: String?) -> MirroredArguments?
+
     /// Decides about one call, makes it, and answers with a `CallToolResult`. Blocks until then.
     func call(_ call: IncomingCall, in session: Session) -> JSONValue
 

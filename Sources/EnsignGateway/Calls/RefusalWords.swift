@@ -104,8 +104,18 @@ enum RefusalWords {
         case .unauthorized: unauthorized(name)
         case .answered(let status): answered(name, status)
         case .forgotten: startedAgain(name)
+        case .oversized: oversized(name)
         default: unreachable(name)
         }
+    }
+
+    /// Its arguments do not fit into headers.
+    private static func oversized(_ name: String) -> Refusal {
+        Refusal(
+            .unavailable,
+            "not done: the server of \(name) wants arguments in headers, and they are too long for that. Nothing was done. "
+                + "Give shorter ones: the same call will be answered like this again."
+        )
     }
 
     /// It is there, without what it knew of the gateway.

@@ -115,6 +115,13 @@ package struct Survey: Sendable {
                 Self.operation(place, wanted, offers[place.reference], gateway)
             }
             let taken = Set((wanted[name] ?? [:]).keys.map(\.serverTool))
+            // Of what nobody is granted it matters to nobody.
+            let leftOut = Set(
+                offers.values.flatMap { $0.leftOut.filter { taken.contains($0.key) } }.map { why in
+                    "the server's \(why.key.quoted(utf8: 130)) is not taken: \(why.value)"
+                }
+            )
+            tool.problems += leftOut.sorted()
             let offered = Set(offers.values.flatMap(\.tools).map(\.name))
             tool.others = offered.subtracting(taken).sorted()
             tools.append(tool)

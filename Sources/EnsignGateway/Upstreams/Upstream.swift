@@ -43,6 +43,9 @@ package struct UpstreamCall: Sendable {
     package var tool: String
     /// Checked; the canonical bytes of exactly this are sent.
     package var arguments: JSONValue
+    /// The schema of arguments of the server's own definition that the call was held against: it says which of them stand in
+    /// headers, too.
+    package var input: JSONValue?
     /// Trace context for `_meta`; empty without any.
     package var meta: JSONObject
     /// From sending to the answer.
@@ -58,6 +61,7 @@ package struct UpstreamCall: Sendable {
     package init(
         tool: String,
         arguments: JSONValue,
+        input: JSONValue? = nil,
         meta: JSONObject = [:],
         timeout: Duration,
         most: Int = 4 << 20,
@@ -67,6 +71,7 @@ package struct UpstreamCall: Sendable {
     ) {
         self.tool = tool
         self.arguments = arguments
+        self.input = input
         self.meta = meta
         self.timeout = timeout
         self.most = most
@@ -105,6 +110,8 @@ package struct UpstreamFailure: Error, Sendable, Hashable {
         case answered(status: Int)
         /// It no longer knows the session, and has done nothing. The next request begins a new one.
         case forgotten
+        /// The call has more to say in headers than is sent: nothing was tried, and nothing new is known of the server.
+        case oversized
         /// It failed a moment ago and is not asked before it had a rest: nothing was tried, and nothing new is known of it.
         case resting
     }

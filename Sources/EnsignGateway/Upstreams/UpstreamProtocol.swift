@@ -63,6 +63,30 @@ struct UpstreamProtocol: Sendable {
         return parameters
     }
 
+    /// What headers say of a call besides its name (2026-07-28, "Custom Headers from Tool Parameters").
+    ///
+    /// - Throws: ``UpstreamFailure`` where that is more than is sent: no server takes it, and libcurl would fail as if there was
+    ///   none.
+    static func headers(of call: UpstreamCall) throws(UpstreamFailure) -> [(name: String, value: String)] {
+        // What is wrong with it was said when it was listed.
+        let headers = (try? MirroredArguments(of: call.input))?.headers(of: call.arguments) ?? []
+        guard headers.reduce(0, { $0 + $1.name.utf8.count + $1.value.utf8.count }) <= mostInHeaders else {
+            let text = "the arguments are longer than the \(mostInHeaders) bytes that headers say"
+            throw UpstreamFailure(.oversized, text)
+        }
+        return headers
+    }
+
+    private static let mostInHeaders = 65_536
+
+    /// Why a tool of a server of the stateless era is not taken: by HTTP, its headers must be what the protocol allows.
+    static func defect(of tool: ServerListing.Tool) -> String? {
+        do throws(MirroringDefect) {
+            _ = try MirroredArguments(of: tool.input)
+            return nil
+        } catch { return error.message }
+    }
+
     static func cancelled(_ id: Int64, _ reason: String) -> JSONValue {
         [
             "jsonrpc": "2.0", "method": "notifications/cancelled",

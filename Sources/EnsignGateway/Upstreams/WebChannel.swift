@@ -11,6 +11,8 @@ final class WebChannel: Sendable {
         var method: String
         /// The tool that is called.
         var tool: String?
+        /// Those of its arguments that stand in headers, too.
+        var mirrored: [(name: String, value: String)] = []
         /// Nil as long as nothing was agreed on.
         var era: UpstreamProtocol.Era?
         var session: String?
@@ -42,7 +44,7 @@ final class WebChannel: Sendable {
                 }
             var lines = WebHeaders.lines(method: method, version: version, session: session)
             if let tool, era == .stateless { lines.append("Mcp-Name: \(HTTPRules.encoded(tool))") }
-            return lines
+            return lines + mirrored.map(WebChannel.line)
         }
     }
 
@@ -113,9 +115,13 @@ final class WebChannel: Sendable {
                     "the header \(header.name.quoted(utf8: 64)) is not one line of text"
                 )
             }
-            // Without a value, libcurl takes the line for a header to leave out.
-            lines.append(header.value.isEmpty ? "\(header.name);" : "\(header.name): \(header.value)")
+            lines.append(Self.line(header))
         }
         return lines
+    }
+
+    /// Without a value, libcurl takes a usual line for a header to leave out.
+    private static func line(_ header: (name: String, value: String)) -> String {
+        header.value.isEmpty ? "\(header.name);" : "\(header.name): \(header.value)"
     }
 }

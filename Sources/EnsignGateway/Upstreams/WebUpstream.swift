@@ -60,6 +60,7 @@ package final class WebUpstream: Upstream {
             guard case .answer(let answer) = ending else { throw ending.failure }
             try pages.add(try answer.result(of: "tools/list"), to: &listing)
         } while pages.hasMore
+        if greeting.era == .stateless { listing.leaveOut(UpstreamProtocol.defect(of:)) }
         state.withLock { $0.listing = (listing, .now + Self.keeping) }
         return listing
     }
@@ -79,7 +80,10 @@ package final class WebUpstream: Upstream {
         question.cancellation = call.cancellation
         let ending = ask(question)
         switch ending {
-        case .answer(let answer): return UpstreamProtocol.outcome(answer)
+        case .answer(let answer):
+            // It wants other headers: its definitions are others by now.
+            if case .error(ProtocolError.otherHeader, _) = answer { state.withLock { $0.listing = nil } }
+            return UpstreamProtocol.outcome(answer)
         case .notSent(let failure): return .notSent(failure)
         case .unknown(let failure): return .unknown(failure)
         }
@@ -246,6 +250,11 @@ package final class WebUpstream: Upstream {
             deadline: question.deadline
         )
         post.tool = question.call?.tool
+        if let call = question.call, era == .stateless {
+            do throws(UpstreamFailure) { post.mirrored = try UpstreamProtocol.headers(of: call) } catch {
+                return (.notSent(error), nil, 0)
+            }
+        }
         post.most = question.most
         post.cancellation = question.cancellation
         let answer: WebAnswer

@@ -35,6 +35,16 @@ struct MakingTests {
         }
     }
 
+    @Test("The server's own definition goes with a call, for what headers say: not the schema that models see")
+    func definition() throws {
+        let fixture = try GateFixture()
+        try fixture.publish(open())
+        let input: JSONValue = ["properties": ["customer": ["type": "string", "x-mcp-header": "Customer"]]]
+        fixture.server.contents.withLock { $0.listing = ServerListing(tools: [.init(name: "find", input: input)]) }
+        #expect(fixture.call("crm__find", ["customer": "c"]).reason == nil)
+        #expect(fixture.server.contents.withLock { $0.calls.last?.input } == input)
+    }
+
     @Test("What is stopped because the gateway ends says so, and not that its client did it")
     func stopped() throws {
         let fixture = try GateFixture()

@@ -26,6 +26,29 @@ struct OfferingTests {
         #expect(tools[1].input == ["type": "object", "properties": [:], "additionalProperties": false])
     }
 
+    @Test("What headers say is known of what is listed alone, by its schema there and in any spelling")
+    func mirrored() throws {
+        let fixture = try GateFixture()
+        try fixture.publish(
+            open { bundle in
+                bundle.tools[0].operations["find"]?.input = [
+                    "type": "object", "properties": ["region": ["type": "string", "x-mcp-header": "Region"]],
+                ]
+                bundle.tools[0].operations["update"]?.input = ["type": "object", "x-mcp-header": "Region"]
+            }
+        )
+        func headers(_ name: String) -> [String]? {
+            let mirrored = fixture.gate.mirrored(by: name, for: fixture.session, traceparent: nil)
+            return mirrored?.headers(of: ["region": "eu"]).map(\.name)
+        }
+        #expect(headers("crm__find") == ["Mcp-Param-Region"] && headers("find") == ["Mcp-Param-Region"])
+        #expect(headers("crm__list") == [] && headers("crm__update") == nil && headers("crm__secret") == nil)
+        fixture.server.contents.withLock { contents in
+            contents.listing.tools[2].input = ["properties": ["x": ["type": "string", "x-mcp-header": "X"]]]
+        }
+        #expect(headers("crm__list") == [])
+    }
+
     @Test("A list is what the run and the present bundle both grant, today")
     func both() throws {
         let fixture = try GateFixture()

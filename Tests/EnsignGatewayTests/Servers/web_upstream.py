@@ -11,6 +11,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 BEHAVIOUR = sys.argv[1]
+MODERN = ("modern", "mirrors")
 SEEN = os.environ["SEEN"]
 lock = threading.Lock()
 sessions = set()
@@ -74,7 +75,7 @@ class Handler(BaseHTTPRequestHandler):
             refused.set()
             return self.plain(None, 202)
         if method == "server/discover":
-            if BEHAVIOUR != "modern":
+            if BEHAVIOUR not in MODERN:
                 error = {"code": -32600, "message": "Missing session ID"}
                 return self.plain({"jsonrpc": "2.0", "id": "server-error", "error": error}, 400)
             info = {"io.modelcontextprotocol/serverInfo": {"name": "web", "version": "2"}}
@@ -85,7 +86,7 @@ class Handler(BaseHTTPRequestHandler):
             sessions.add(session)
             result = {"protocolVersion": "2025-06-18", "capabilities": {}, "serverInfo": {"name": "web", "version": "1"}}
             return self.plain(reply(result), Mcp_Session_Id=session)
-        if BEHAVIOUR != "modern" and self.headers.get("Mcp-Session-Id") not in sessions:
+        if BEHAVIOUR not in MODERN and self.headers.get("Mcp-Session-Id") not in sessions:
             error = {"code": -32600, "message": "Session not found"}
             if BEHAVIOUR == "denies":
                 return self.plain({"jsonrpc": "2.0", "id": "server-error", "error": error}, 400)
@@ -94,6 +95,11 @@ class Handler(BaseHTTPRequestHandler):
             return self.plain(None, 202)
         if method == "ping":
             return self.plain(reply({}))
+        if method == "tools/list" and BEHAVIOUR == "mirrors":
+            return self.plain(reply({"tools": [
+                {"name": "echo", "inputSchema": {"properties": {"region": {"type": "string", "x-mcp-header": "Region"}}}},
+                {"name": "bad", "inputSchema": {"properties": {"region": {"type": "string", "x-mcp-header": "a b"}}}},
+            ]}))
         if method == "tools/list":
             page = int(message.get("params", {}).get("cursor") or 0)
             more = {"nextCursor": str(page + 1)} if page < 2 else {}
@@ -143,6 +149,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.connection.close()
         if name == "status":
             return self.plain(None, arguments["status"])
+        if name == "mismatch":
+            return self.plain({"jsonrpc": "2.0", "id": reply(0)["id"], "error": {"code": -32020, "message": "no"}}, 400)
         if name == "error":
             return self.plain({"jsonrpc": "2.0", "id": reply(0)["id"], "error": {"code": -32000, "message": "no"}})
         if name == "big":

@@ -163,6 +163,9 @@ final class HTTPExchange {
         case .list(let reply, let traceparent):
             return HTTPAnswer(200, site.gatekeeper.answer(reply, toListFor: session, traceparent: traceparent))
         case .call(let reply, let call):
+            if reply.isStateless, let error = mismatch(of: call, session) {
+                return HTTPAnswer(400, Reply.message(reply.id, error))
+            }
             let cancellation = Cancellation { [site, connection] in site.connections.hasLeft(connection) }
             self.cancellation = cancellation
             let value = site.connections.call(connection, name(session, reply.id), cancellation) {
@@ -174,6 +177,14 @@ final class HTTPExchange {
         // It is not offered, since each answer is one text.
         case .listen: return nil
         }
+    }
+
+    /// Why the headers of a call do not say what its arguments say: whoever stands between may have relied on them.
+    private func mismatch(of call: ToolCall, _ session: Session) -> ProtocolError? {
+        let traceparent = call.meta["traceparent"]?.string
+        return site.gatekeeper.mirrored(by: call.name, for: session, traceparent: traceparent)?
+            .difference(of: head.headers, from: call.arguments)
+            .map { ProtocolError(ProtocolError.otherHeader, $0) }
     }
 
     /// Which call an id is, where that can be known: ids of two clients are often the same, and only the run tells them apart.

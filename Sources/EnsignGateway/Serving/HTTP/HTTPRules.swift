@@ -210,12 +210,17 @@ struct HTTPRules: Sendable {
 
     /// The other way round.
     static func encoded(_ value: String) -> String {
-        let isPlain = value.utf8.allSatisfy { (0x21...0x7E).contains($0) } && !value.hasPrefix("=?base64?")
+        let isPlain =
+            value.utf8.allSatisfy { (0x20...0x7E).contains($0) } && !value.hasPrefix("=?base64?")
+            && value.utf8.first != 0x20 && value.utf8.last != 0x20
         return isPlain ? value : "=?base64?\(Base64.encode(Array(value.utf8)))?="
     }
 
     /// A value that a header cannot hold as it is comes as `=?base64?...?=` (2026-07-28, "Streamable HTTP").
+    ///
+    /// - Returns: Nil for what is not that, and for a value that no header can hold.
     static func decoded(_ value: String) -> String? {
+        guard value.utf8.allSatisfy({ (0x20...0x7E).contains($0) || $0 == 0x09 }) else { return nil }
         guard value.hasPrefix("=?base64?"), value.hasSuffix("?="), value.utf8.count >= 11 else { return value }
         return Base64.decode(String(value.dropFirst(9).dropLast(2))).flatMap { String(validating: $0, as: UTF8.self) }
     }
