@@ -230,17 +230,41 @@ struct MCPClientTests {
 
     @Test("Events are read whole, whatever their line ends and however they arrive")
     func events() {
-        let stream = Array(": hi\r\nevent: x\r\ndata: {\"a\":\r\ndata: 1}\r\n\r\ndata:2\n\nid: 3\ndata: ".utf8)
-        for size in [1, 3, 1000] {
-            var (pending, found): (EventStream, [String]) = (EventStream(), [])
-            for start in stride(from: 0, to: stream.count, by: size) {
-                pending.add(stream[start..<min(start + size, stream.count)])
-                while let event = pending.next() {
-                    found.append(String(decoding: event, as: UTF8.self))
-                }
-            }
-            #expect(found == ["{\"a\":\n1}", "2"])
+        let stream = ": hi\r\nevent: x\r\ndata: {\"a\":\r\ndata: 1}\r\n\r\ndata:2\n\nid: 3\ndata: "
+        for ends in ["\r\n", "\n", "\r"] {
+            let stream = stream.replacingOccurrences(of: "\r\n", with: ends)
+            #expect(events(of: stream) == [["{\"a\":\n1}", "2"]])
+            #expect(events(of: "\u{FEFF}\(stream)") == [["{\"a\":\n1}", "2"]])
+            #expect(events(of: "\u{FEFF}data: 1\(ends)\(ends)\u{FEFF}data: 2\(ends)\(ends)") == [["1", ""]])
         }
+        #expect(events(of: "data: 1\r\rdata: 2\n\r\ndata: 3\r\n\rdata: 4\r\r\n") == [["1", "2", "3", "4"]])
+        #expect(events(of: "\u{FEFF}") == [[]] && events(of: "data: \u{FEFF}\n\n") == [["\u{FEFF}"]])
+    }
+
+    @Test("An event is there with the CR that ends it: nobody waits for an LF that may never come")
+    func carriageReturn() {
+        var events = EventStream()
+        events.add("data: 1\r\r".utf8)
+        #expect(events.next() == Array("1".utf8) && events.next() == nil && events.pending == 0)
+        events.add("\n".utf8)
+        #expect(events.next() == nil && events.pending == 0)
+        events.add("\n".utf8)
+        #expect(events.next() == [])
+    }
+
+    /// The events of a stream that arrives in pieces of several sizes: one list where they do not matter.
+    private func events(of stream: String) -> Set<[String]> {
+        let stream = Array(stream.utf8)
+        return Set(
+            [1, 2, 3, 1_000].map { size in
+                var (pending, found): (EventStream, [String]) = (EventStream(), [])
+                for start in stride(from: 0, to: stream.count, by: size) {
+                    pending.add(stream[start..<min(start + size, stream.count)])
+                    while let event = pending.next() { found.append(String(decoding: event, as: UTF8.self)) }
+                }
+                return found
+            }
+        )
     }
 
     @Test("The time to find an event grows with its bytes, not with how small it is cut")
