@@ -151,6 +151,17 @@ struct WebUpstreamTests {
         #expect(try seen().count { $0.message["method"] == "tools/list" } == 2)
     }
 
+    @Test("the answer counts among the first 10,000 messages of a stream", arguments: [9_999, 10_000])
+    func manyMessages(before count: Int64) throws {
+        let server = try server("modern")
+        let outcome = server.upstream().call(call("chatters", ["count": .integer(count)]))
+        guard count < 10_000 else {
+            #expect(failure(outcome)?.kind == .malformed && failure(outcome)?.isSent == true)
+            return
+        }
+        _ = try outcome.result()
+    }
+
     @Test("a session that the server has forgotten is begun again, and the call is made once")
     func sessions() throws {
         let server = try server("legacy")

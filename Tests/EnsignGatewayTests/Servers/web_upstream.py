@@ -142,6 +142,11 @@ class Handler(BaseHTTPRequestHandler):
                 self.wfile.flush()
                 time.sleep(0.05)
             return
+        if name == "chatters":
+            self.stream()
+            said = json.dumps({"jsonrpc": "2.0", "method": "notifications/message"})
+            self.wfile.write(f"data: {said}\n\n".encode() * arguments["count"])
+            return self.event(reply(text("done")))
         if name == "stops":
             return self.stream()
         if name == "die":
