@@ -69,7 +69,12 @@ package struct MovedAgents {
     }
 
     /// Whether an entry may have been written after somebody asked for a stop.
-    private static func isMeanwhile(_ sequence: Int64, _ time: Timestamp, _ record: HaltRecord, _ begun: Int64) -> Bool {
+    private static func isMeanwhile(
+        _ sequence: Int64,
+        _ time: Timestamp,
+        _ record: HaltRecord,
+        _ begun: Int64
+    ) -> Bool {
         if sequence > begun { return true }
         if let after = record.after { return sequence > after }
         return time.advanced(seconds: slack) >= record.time.timestamp
