@@ -369,7 +369,7 @@ struct HTTPFrontTests {
         _ = gatekeeper.seen.wait(until: .now + .seconds(20)) { $0.running == 2 ? true : nil }
         let stopping = try EnsignSystem.Thread { [front] in front.stop() }
         #expect(try clients[0].hear().json["result"]?["content"]?[0]?["text"] == "cancelled")
-        #expect(clients[0].isClosed(within: 5) && silent.isClosed(within: 5))
+        #expect(clients[0].isClosed(within: 5) && silent.isClosed(within: 10))
         // Longer than other connections are waited for.
         Machine.pause(milliseconds: 5_500)
         gatekeeper.seen.update { $0.isOpen = true }
