@@ -10,8 +10,8 @@ package struct ApprovalRule: Sendable, Hashable {
         package enum Proof: Sendable, Hashable {
             /// A signature by a key, `<type> <base64>`.
             case key(String)
-            /// The word of an issuer whom the operator trusts, for this person.
-            case issuer(String)
+            /// The word of an issuer whom the operator trusts, for whoever has this account there.
+            case issuer(Account)
         }
 
         package var principal: String
@@ -28,8 +28,19 @@ package struct ApprovalRule: Sendable, Hashable {
         fileprivate var instrument: String {
             switch proof {
             case .key(let key): key
-            case .issuer(let issuer): "\(issuer)\n\(Person(principal).name)"
+            case .issuer(let account): "\(account.issuer)\n\(Person(principal).name)"
             }
+        }
+    }
+
+    /// Somebody's account at an issuer: what stays the same whatever addresses its tokens have. Compared exactly.
+    package struct Account: Sendable, Hashable {
+        package var issuer: String
+        package var subject: String
+
+        package init(issuer: String, subject: String) {
+            self.issuer = issuer
+            self.subject = subject
         }
     }
 
@@ -41,12 +52,23 @@ package struct ApprovalRule: Sendable, Hashable {
     package private(set) var people: [String: [GatewayPolicy.Key]]
     /// Those who may by the word of an issuer whom the operator trusts, with or without a key: without whoever asks.
     package private(set) var everyone: Set<String>
+    /// Accounts of whoever asks, whose tokens never count.
+    private var asking: Set<Account>
 
     /// - Parameters:
     ///   - operation: Of a tool of the bundle; one that it does not grant needs nobody, and nobody may agree to it.
     ///   - policy: The environment's; nil, which is one without any keys, lets nobody agree.
     ///   - asking: The principals of the agent itself, and of whoever it acts for: they never count, in whatever case.
-    package init(_ bundle: Bundle, tool: String, operation: String, policy: GatewayPolicy?, asking: Set<String> = []) {
+    ///   - accounts: Their accounts at issuers: a token of one of them never counts, whatever address it has.
+    package init(
+        _ bundle: Bundle,
+        tool: String,
+        operation: String,
+        policy: GatewayPolicy?,
+        asking: Set<String> = [],
+        accounts: Set<Account> = []
+    ) {
+        self.asking = accounts
         guard let grant = bundle.operation(tool, operation) else {
             (approvers, needed, people, everyone) = ([], 0, [:], [])
             return
@@ -77,6 +99,7 @@ package struct ApprovalRule: Sendable, Hashable {
         both.needed = max(needed, other.needed)
         both.people = people.filter { other.people[$0.key] != nil }
         both.everyone = everyone.intersection(other.everyone)
+        both.asking = asking.union(other.asking)
         if approvers != other.approvers {
             both.approvers = approvers.filter(other.approvers.contains)
             // In words each of them is somebody, also where only people are left in common.
@@ -89,7 +112,7 @@ package struct ApprovalRule: Sendable, Hashable {
     package func accepts(_ signature: Signature, at time: Timestamp) -> Bool {
         switch signature.proof {
         case .key(let key): people[signature.principal]?.contains { $0.key == key && $0.isValid(at: time) } ?? false
-        case .issuer: everyone.contains(signature.principal)
+        case .issuer(let account): everyone.contains(signature.principal) && !asking.contains(account)
         }
     }
 

@@ -26,13 +26,21 @@ struct ApprovalRuleTests {
         _ approval: Approval,
         _ approvers: [Approver]? = nil,
         asking: Set<String> = [],
+        accounts: Set<ApprovalRule.Account> = [],
         policy: GatewayPolicy?
     ) -> ApprovalRule {
         let bundle = bundle { bundle in
             bundle.tools[0].operations["update"]?.approval = approval
             bundle.tools[0].operations["update"]?.approvers = approvers
         }
-        return ApprovalRule(bundle, tool: "crm", operation: "update", policy: policy, asking: asking)
+        return ApprovalRule(
+            bundle,
+            tool: "crm",
+            operation: "update",
+            policy: policy,
+            asking: asking,
+            accounts: accounts
+        )
     }
 
     private func signed(_ pairs: (String, String)...) -> [ApprovalRule.Signature] {
@@ -70,6 +78,30 @@ struct ApprovalRuleTests {
         #expect(!rule.isFulfilled(by: signed(("dee", "d")), at: Timestamp(seconds: 1_699_999_999)))
         for wrong in [signed(("svc", "s")), signed(("ada", "b")), signed(("bo", "b")), signed(("eve", "a1")), []] {
             #expect(!rule.isFulfilled(by: wrong, at: Self.now), "\(wrong)")
+        }
+    }
+
+    private static func account(_ subject: String, of issuer: String = "https://idp") -> ApprovalRule.Account {
+        ApprovalRule.Account(issuer: issuer, subject: subject)
+    }
+
+    /// A token of somebody's account that has this address.
+    private func token(_ name: String, _ account: ApprovalRule.Account) -> ApprovalRule.Signature {
+        ApprovalRule.Signature(principal: "\(name)@example.com", proof: .issuer(account))
+    }
+
+    @Test("A token of an account that asks never counts, whatever address it has; of two bundles' rules neither's")
+    func askingAccounts() {
+        let asker = Self.account("u1")
+        let asked = rule(.manager, accounts: [asker], policy: policy())
+        for rule in [asked, asked.both(rule(.manager, policy: policy())), rule(.manager, policy: policy()).both(asked)] {
+            for name in ["ada", "bo"] {
+                #expect(!rule.isFulfilled(by: [token(name, asker)], at: Self.now))
+                for other in [Self.account("u2"), Self.account("u1", of: "https://other"), Self.account("U1")] {
+                    #expect(rule.isFulfilled(by: [token(name, other)], at: Self.now))
+                }
+            }
+            #expect(rule.isFulfilled(by: signed(("ada", "a1")), at: Self.now), "a key is known by its principal")
         }
     }
 

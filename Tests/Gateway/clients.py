@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import shlex
 import signal
@@ -107,6 +108,13 @@ class Issuer:
     def line(self) -> dict[str, str]:
         """As the operator's file names it."""
         return {"issuer": self.url, "audience": "ensign", "keys": str(self.keys)}
+
+    def answer(self, id: str, subject: str, decision: str = "approve", **claims: Any) -> str:
+        """What somebody says of a request by this provider's word: a file for `approvals submit`."""
+        digest = "sha256:" + hashlib.sha256(self.world.gateway("approvals", "show", id).encode()).hexdigest()
+        file = self.world.folder / f"{id}.jwt"
+        file.write_text(self.token(subject, ensign_request=digest, ensign_decision=decision, **claims))
+        return str(file)
 
     def token(self, subject: str, algorithm: str = "RS256", **claims: Any) -> str:
         body = {"iss": self.url, "aud": "ensign", "sub": subject, "exp": int(time.time()) + 600, **claims}

@@ -10,6 +10,7 @@ import json
 import os
 import time
 import unittest
+from pathlib import Path
 from typing import Any
 
 from clients import Client, Issuer, Serving, reason, words
@@ -177,6 +178,28 @@ class TokenTests(Case):
             world.gateway("approvals", "approve", request["id"], "--key", str(bo))
             self.assertEqual(reason(refund()), "approval-pending")
             self.assertIsNone(reason(call()))
+
+    def test_whoever_asked_does_not_agree_by_another_token_of_the_same_account(self) -> None:
+        world = self.world(approval="manager")
+        world.trust("ada@example.com")
+        issuer, other = Issuer(world), Issuer(world, "other")
+        web = world.listens(
+            asked=[issuer.line], approvals={"issuers": [issuer.line, other.line]}, listen={"socket": str(world.folder / "gateway.sock")}
+        )
+        head = {"Ensign_Run": "r1", "Ensign_For": issuer.token("u-1")}
+        call = lambda: reason(web.call("payments__refund", {"payment": "p", "amount": 5}, **head))
+        with Serving(world):
+            self.assertEqual(call(), "approval-pending")
+            (request,) = json.loads(world.gateway("approvals", "list", "-o", "json"))["requests"]
+            own = issuer.answer(request["id"], "u-1", email="bo@example.com")
+            said = world.failing("approvals", "submit", own, wanted=4)
+            self.assertIn("bo@example.com asked for this call", said)
+            # Put there by hand it counts as little.
+            (world.state / "approvals/granted" / f"{request['id']}.1.jwt").write_text(Path(own).read_text())
+            self.assertEqual(call(), "approval-pending")
+            # The account of the same name at another issuer is somebody else's.
+            world.gateway("approvals", "submit", other.answer(request["id"], "u-1", email="bo@example.com"))
+            self.assertIsNone(call())
 
 
 class RunTests(Case):

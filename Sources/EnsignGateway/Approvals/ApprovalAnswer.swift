@@ -94,8 +94,9 @@ package enum ApprovalAnswer: Sendable, Hashable {
             return .failure(.otherRequest)
         }
         let person = claims.verifiedEmail ?? claims.subject
-        guard rule.everyone.contains(person) else { return .failure(.nobody) }
-        let signature = ApprovalRule.Signature(principal: person, proof: .issuer(claims.issuer))
+        let account = ApprovalRule.Account(issuer: claims.issuer, subject: claims.subject)
+        let signature = ApprovalRule.Signature(principal: person, proof: .issuer(account))
+        guard rule.accepts(signature, at: now) else { return .failure(.nobody) }
         switch claims.members["ensign_decision"]?.string {
         case "approve": return .success(.agreed(signature))
         case "deny": return .success(.denied(signature))

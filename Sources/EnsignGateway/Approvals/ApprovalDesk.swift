@@ -59,6 +59,9 @@ package struct Asker: Sendable, Hashable {
         self.email = email
     }
 
+    /// By which it is known whatever else a token says.
+    package var account: ApprovalRule.Account { ApprovalRule.Account(issuer: issuer, subject: subject) }
+
     /// What it may be called where people agree.
     package var principals: Set<String> { Set([subject, email].compactMap { $0 }) }
 }

@@ -39,12 +39,14 @@ package struct PresentApprovers: Sendable {
         guard let agent = request.agent, let (tool, operation) = request.names, let bundle = bundle(of: request),
             let policy = try? live.ready().policy()
         else { return nil }
+        let askers = countsAsker ? [] : request.askers
         return ApprovalRule(
             bundle,
             tool: tool,
             operation: operation,
             policy: policy,
-            asking: admission.principals(of: agent).union(countsAsker ? [] : request.askers.flatMap(\.principals))
+            asking: admission.principals(of: agent).union(askers.flatMap(\.principals)),
+            accounts: admission.accounts(of: agent).union(askers.map(\.account))
         )
     }
 }

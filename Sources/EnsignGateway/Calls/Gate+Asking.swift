@@ -80,13 +80,16 @@ extension Gate {
             throw RefusalWords.unreadable(context.operation)
         }
         let asking = asking(context)
+        let accounts = parts.admission.accounts(of: context.agent)
+            .union([context.asker, context.otherAsker].compactMap { $0?.account })
         func rule(_ bundle: PreparedBundle) -> ApprovalRule {
             ApprovalRule(
                 bundle.bundle,
                 tool: ruling.tool,
                 operation: ruling.name,
                 policy: policy,
-                asking: asking
+                asking: asking,
+                accounts: accounts
             )
         }
         return rule(ruling.present).both(rule(ruling.run))

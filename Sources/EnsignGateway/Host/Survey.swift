@@ -186,7 +186,8 @@ package struct Survey: Sendable {
                 tool: tool.tool,
                 operation: name,
                 policy: policy,
-                asking: gateway.admission.principals(of: bundle.agent)
+                asking: gateway.admission.principals(of: bundle.agent),
+                accounts: gateway.admission.accounts(of: bundle.agent)
             ).isPossible(at: Timestamp(seconds: Machine.now), byIssuers: gateway.approvals.trustsIssuers)
         }
     }

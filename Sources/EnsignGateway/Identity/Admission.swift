@@ -1,5 +1,6 @@
 import EnsignCrypto
 package import EnsignModel
+package import EnsignPolicy
 import EnsignSystem
 import Synchronization
 
@@ -20,6 +21,7 @@ package final class Admission: Sendable {
     private let accounts: [UInt32: [Identity]]
     private let subjects: [Subject: Identity]
     private let principals: [AgentID: Set<String>]
+    private let own: [AgentID: Set<ApprovalRule.Account>]
     private let issuers: [GatewayFile.IssuerLine]
     private let keys: KeyShelf
     private let clock: @Sendable () -> Timestamp
@@ -33,6 +35,7 @@ package final class Admission: Sendable {
         var accounts: [UInt32: [Identity]] = [:]
         var subjects: [Subject: Identity] = [:]
         var principals: [AgentID: Set<String>] = [:]
+        var own: [AgentID: Set<ApprovalRule.Account>] = [:]
         var issuers: [GatewayFile.IssuerLine] = []
         for line in file.agents {
             let identity = Identity(agent: line.agent, principal: line.principal)
@@ -43,10 +46,12 @@ package final class Admission: Sendable {
             case .jwt(let issuer, let subject):
                 subjects[Subject(issuer: issuer.issuer, audience: issuer.audience, subject: subject)] = identity
                 issuers.append(issuer)
+                own[line.agent, default: []].insert(ApprovalRule.Account(issuer: issuer.issuer, subject: subject))
             }
         }
         (self.tokens, self.accounts, self.subjects) = (tokens, accounts, subjects)
         self.principals = principals
+        self.own = own
         self.issuers = issuers
         self.keys = keys
         self.clock = clock
@@ -67,6 +72,9 @@ package final class Admission: Sendable {
 
     /// The principals under which an agent signs: by all of its lines.
     package func principals(of agent: AgentID) -> Set<String> { principals[agent] ?? [] }
+
+    /// Whose tokens prove an agent: by all of its lines.
+    package func accounts(of agent: AgentID) -> Set<ApprovalRule.Account> { own[agent] ?? [] }
 
     private func identity(_ peer: Peer) -> Identity? {
         switch peer.proof {
