@@ -24,13 +24,8 @@ package struct ApprovalRule: Sendable, Hashable {
 
         package init(principal: String, key: String) { self.init(principal: principal, proof: .key(key)) }
 
-        /// What nobody else may use: a key, or an issuer's word for one person.
-        fileprivate var instrument: String {
-            switch proof {
-            case .key(let key): key
-            case .issuer(let account): "\(account.issuer)\n\(Person(principal).name)"
-            }
-        }
+        /// At an issuer; nil for whoever has signed.
+        package var account: Account? { if case .issuer(let account) = proof { account } else { nil } }
     }
 
     /// Somebody's account at an issuer: what stays the same whatever addresses its tokens have. Compared exactly.
@@ -135,13 +130,25 @@ package struct ApprovalRule: Sendable, Hashable {
         return isFulfilled(by: all, at: time)
     }
 
-    /// Whether two different people used two different keys. One person with two keys, and two people with one, are not; nor is
-    /// one in two spellings.
+    /// Whether two different people used two different proofs. One person with two keys, and two people with one, are not; nor is
+    /// one in two spellings, or one account with two addresses.
     private static func hasTwo(_ signatures: Set<Signature>) -> Bool {
-        let keys = Dictionary(grouping: signatures) { Person($0.principal) }.mapValues { Set($0.map(\.instrument)) }
-        guard keys.count >= 2 else { return false }
+        var people: [(names: Set<Person>, accounts: Set<Account>)] = []
+        for signature in signatures {
+            var one = (names: Set([Person(signature.principal)]), accounts: Set([signature.account].compactMap { $0 }))
+            // Whatever has a name or an account in common is one person, also by way of a third one.
+            people.removeAll { other in
+                guard !one.names.isDisjoint(with: other.names) || !one.accounts.isDisjoint(with: other.accounts) else {
+                    return false
+                }
+                one.names.formUnion(other.names)
+                one.accounts.formUnion(other.accounts)
+                return true
+            }
+            people.append(one)
+        }
         // With two people, only where both have the same single key do they not have two.
-        return Set(keys.values.flatMap { $0 }).count >= 2
+        return people.count >= 2 && Set(signatures.map(\.proof)).count >= 2
     }
 }
 

@@ -94,7 +94,8 @@ struct ApprovalRuleTests {
     func askingAccounts() {
         let asker = Self.account("u1")
         let asked = rule(.manager, accounts: [asker], policy: policy())
-        for rule in [asked, asked.both(rule(.manager, policy: policy())), rule(.manager, policy: policy()).both(asked)] {
+        for rule in [asked, asked.both(rule(.manager, policy: policy())), rule(.manager, policy: policy()).both(asked)]
+        {
             for name in ["ada", "bo"] {
                 #expect(!rule.isFulfilled(by: [token(name, asker)], at: Self.now))
                 for other in [Self.account("u2"), Self.account("u1", of: "https://other"), Self.account("U1")] {
@@ -137,6 +138,27 @@ struct ApprovalRuleTests {
         let shared = self.rule(.dual, [.team("crm-people")], policy: policy())
         #expect(!shared.isPossible(at: Self.now), "they have one key together")
         #expect(self.rule(.none, policy: nil).isFulfilled(by: [], at: Self.now))
+    }
+
+    @Test("Dual takes two accounts and two addresses: whatever has one of them in common is one person")
+    func dualByTokens() {
+        let rule = rule(.dual, policy: policy())
+        let (one, two) = (Self.account("u1"), Self.account("u2"))
+        for few in [
+            [token("ada", one), token("bo", one)], [token("ada", one), token("ada", two)],
+            [token("ada", one), token("bo", one), token("ada", two)],
+            [token("ada", one), token("bo", two), token("cy", one), token("cy", two)],
+            signed(("ada", "a1")) + [token("ada", one), token("bo", one)],
+        ] {
+            #expect(!rule.isFulfilled(by: few, at: Self.now), "\(few)")
+        }
+        for enough in [
+            [token("ada", one), token("bo", two)],
+            [token("ada", one), token("bo", Self.account("u1", of: "https://other"))],
+            [token("ada", one), token("bo", one), token("cy", two)], signed(("ada", "a1")) + [token("bo", one)],
+        ] {
+            #expect(rule.isFulfilled(by: enough, at: Self.now), "\(enough)")
+        }
     }
 
     @Test("Where two bundles must allow a call, the stricter count holds and only those whom both name")

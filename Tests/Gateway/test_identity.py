@@ -201,6 +201,28 @@ class TokenTests(Case):
             world.gateway("approvals", "submit", other.answer(request["id"], "u-1", email="bo@example.com"))
             self.assertIsNone(call())
 
+    def test_two_tokens_of_one_account_are_one_person_and_the_log_says_whose(self) -> None:
+        world = self.world(approval="dual")
+        world.trust("ada@example.com")
+        issuer = Issuer(world)
+        web = world.listens(approvals={"issuers": [issuer.line]}, listen={"socket": str(world.folder / "gateway.sock")})
+        call = lambda: reason(web.call("payments__refund", {"payment": "p", "amount": 5}, Ensign_Run="r1"))
+        with Serving(world):
+            self.assertEqual(call(), "approval-pending")
+            (request,) = json.loads(world.gateway("approvals", "list", "-o", "json"))["requests"]
+            for subject, address, wanted in (
+                ("u-1", "ada", "approval-pending"), ("u-1", "bo", "approval-pending"), ("u-2", "bo", "approval-pending"),
+            ):
+                world.gateway("approvals", "submit", issuer.answer(request["id"], subject, email=f"{address}@example.com"))
+                self.assertEqual(call(), wanted)
+            (request,) = json.loads(world.gateway("approvals", "list", "-o", "json"))["requests"]
+        account = {"issuer": issuer.url, "subject": "u-1"}
+        self.assertEqual(request["answers"][0], {"agreed": "ada@example.com", "account": account})
+        said = [line["approval"] for line in world.decisions() if line.get("note") == "agreed"]
+        self.assertEqual([(one["by"], one["account"]) for one in said], [
+            ([f"{address}@example.com"], {"iss": issuer.url, "sub": subject}) for subject, address in (("u-1", "ada"), ("u-1", "bo"), ("u-2", "bo"))
+        ])
+
 
 class RunTests(Case):
     def served(self, fleet: dict[str, str] = BOTH, **spec: Any) -> tuple[World, Web, Web]:

@@ -7,9 +7,14 @@ package enum ApprovalAnswer: Sendable, Hashable {
     case agreed(ApprovalRule.Signature)
     case denied(ApprovalRule.Signature)
 
-    package var principal: String {
+    package var principal: String { signature.principal }
+
+    /// Whose account at an issuer gave it; nil for a key.
+    var account: ApprovalRule.Account? { signature.account }
+
+    private var signature: ApprovalRule.Signature {
         switch self {
-        case .agreed(let signature), .denied(let signature): signature.principal
+        case .agreed(let signature), .denied(let signature): signature
         }
     }
 

@@ -329,10 +329,14 @@ package final class ApprovalFolder: ApprovalDesk {
         throws(RecordFailure)
     {
         let note = answer.isDenial ? "denied" : "agreed"
-        let name = "\(request.id).\(note)-\(SHA256.hex(of: Array(answer.principal.utf8)).prefix(16))"
+        // Two accounts that speak for one person are two answers.
+        let who = [answer.principal] + (answer.account.map { [$0.issuer, $0.subject] } ?? [])
+        let name = "\(request.id).\(note)-\(SHA256.hex(of: Array(who.joined(separator: "\n").utf8)).prefix(16))"
         let file = "\(path)/said/\(name)"
         guard try recording({ try Files.status(file) }) == nil else { return }
-        _ = try log.append(decision(about: request, note, by: [answer.principal], run: run))
+        var decision = decision(about: request, note, by: [answer.principal], run: run)
+        decision.approvingAccount = answer.account
+        _ = try log.append(decision)
         // Twice, where a process dies in between, is better than never.
         _ = try recording { try Files.create(file, with: [], mode: 0o600) }
     }

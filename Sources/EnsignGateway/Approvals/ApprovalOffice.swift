@@ -164,9 +164,10 @@ package struct ApprovalOffice: Sendable {
 
 extension ApprovalAnswer {
     var json: JSONValue {
-        switch self {
-        case .agreed(let signature): ["agreed": .string(signature.principal)]
-        case .denied(let signature): ["denied": .string(signature.principal)]
+        var members: JSONObject = [isDenial ? "denied" : "agreed": .string(principal)]
+        if let account {
+            members["account"] = ["issuer": .string(account.issuer), "subject": .string(account.subject)]
         }
+        return .object(members)
     }
 }

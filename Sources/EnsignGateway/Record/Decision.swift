@@ -1,4 +1,5 @@
 package import EnsignModel
+package import EnsignPolicy
 import Synchronization
 
 /// What the gateway decided, and what came of it: one line of the decision log, before it has its place in it.
@@ -73,6 +74,8 @@ package struct Decision: Sendable {
     /// A JSON Pointer into the schema.
     package var pointer: String?
     package var approval: (id: String, by: [String])?
+    /// Of one person's answer by the word of an issuer: whose account gave it.
+    package var approvingAccount: ApprovalRule.Account?
     package var outcome: Outcome?
     package var milliseconds: Double?
     package var bytes: Int?

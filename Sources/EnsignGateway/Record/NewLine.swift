@@ -1,5 +1,6 @@
 import EnsignManifest
 import EnsignModel
+import EnsignPolicy
 import Synchronization
 
 /// A line of the decision log as it is written: canonical JSON, straight into bytes. ``LogLine`` is one that was read.
@@ -86,7 +87,12 @@ struct NewLine: Sendable {
         members.add("agent", decision.agent?.description)
         if let approval = decision.approval {
             let by = approval.by.prefix(8).map { JSONValue.string($0.cut(utf8: 256)) }
-            members.add("approval", ["by": .array(by), "id": .string(approval.id)])
+            var parts: JSONObject = ["by": .array(by), "id": .string(approval.id)]
+            if let account = decision.approvingAccount {
+                let (issuer, subject) = (account.issuer.cut(utf8: 256), account.subject.cut(utf8: 256))
+                parts["account"] = ["iss": .string(issuer), "sub": .string(subject)]
+            }
+            members.add("approval", .object(parts))
         }
         members.add("arguments", hidden.arguments)
         members.add("at", decision.pointer, atMost: 1_024)
