@@ -44,23 +44,25 @@ struct UsageBook: Sendable {
         // A gateway's own: there may be thousands a second, with nothing below them that anybody must find.
         if span.isProtocolCall, span.run != nil, span.usage == nil { return }
         guard let addition = tree.add(span, agent: Self.agent(of: span)) else { return }
+        // What no run is known of is counted by its trace.
         let trace = span.trace.hex
-        // Nobody's are counted by their trace alone.
-        let unclaimed = RunKey(agent: nil, name: trace)
-        let key = RunKey(agent: addition.agent, name: addition.run ?? trace)
-        if !addition.used.isEmpty { add(addition.used, to: key, now) }
-        if !addition.claimed.isEmpty {
-            runs[unclaimed]?.used.subtract(addition.claimed)
-            add(addition.claimed, to: key, now)
+        func key(_ owner: UsageTree.Owner) -> RunKey { RunKey(agent: owner.agent, name: owner.run ?? trace) }
+        if !addition.used.isEmpty { add(addition.used, to: key(addition.owner), now) }
+        for move in addition.moved {
+            runs[key(move.from)]?.used.subtract(move.used)
+            add(move.used, to: key(move.to), now)
         }
         // A clock that is ahead does not put a span into a day that nobody asks for.
         guard Day(min(span.end.timestamp, now)) >= day else { return }
         all.add(addition.used)
-        guard let agent = addition.agent else { return }
-        for used in [addition.used, addition.claimed] where !used.isEmpty {
-            agents[agent, default: UsageTally()].add(used)
-            teams[agent.team, default: UsageTally()].add(used)
-        }
+        addToDay(addition.used, of: addition.owner.agent)
+        for move in addition.moved where move.from.agent == nil { addToDay(move.used, of: move.to.agent) }
+    }
+
+    private mutating func addToDay(_ used: UsageTally, of agent: AgentID?) {
+        guard let agent, !used.isEmpty else { return }
+        agents[agent, default: UsageTally()].add(used)
+        teams[agent.team, default: UsageTally()].add(used)
     }
 
     /// Whose a span is: in a folder of an agent nobody else's is believed.

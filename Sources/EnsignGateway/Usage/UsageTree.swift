@@ -18,22 +18,36 @@ struct UsageTree: Sendable {
         var below = TokenUsage.none
         /// Whether it came itself; until then somebody has only named it as its parent.
         var hasCome = false
-        var agent: AgentID?
-        var run: String?
-        /// What is used below it and belongs to nobody yet.
-        var waiting = UsageTally()
+        var owner = Owner()
+        /// What is used below it whose agent or run is not known yet, by what is.
+        var open: [Owner: UsageTally] = [:]
 
         var total: TokenUsage { own.larger(below) }
     }
 
+    /// Whose something is, as far as it is known: by a span's own attributes, or those of a span around it.
+    struct Owner: Hashable, Sendable {
+        var agent: AgentID?
+        var run: String?
+
+        var isKnown: Bool { agent != nil && run != nil }
+
+        /// What a span around it says of the rest.
+        func completed(by other: Owner) -> Owner { Owner(agent: agent ?? other.agent, run: run ?? other.run) }
+    }
+
     /// What a span adds.
     struct Addition: Sendable {
-        var agent: AgentID?
-        /// By its own attribute, or that of a span around it.
-        var run: String?
+        var owner: Owner
         var used = UsageTally()
-        /// What was nobody's until now, and is this agent's.
-        var claimed = UsageTally()
+        /// What was taken before it and is only now known to be somebody's, or of some run.
+        var moved: [Move] = []
+    }
+
+    struct Move: Sendable {
+        var from: Owner
+        var to: Owner
+        var used: UsageTally
     }
 
     private var nodes: [Key: Node] = [:]
@@ -43,6 +57,8 @@ struct UsageTree: Sendable {
     static let most = 32_768
     /// Spans above one that are looked at.
     private static let deepest = 64
+    /// Different owners below one span that are not wholly known; what comes beyond stays where it was counted.
+    private static let mostOpen = 256
 
     /// Takes a span.
     ///
@@ -53,25 +69,36 @@ struct UsageTree: Sendable {
         var node = self[key]
         guard !node.hasCome else { return nil }
         let before = node.total
-        (node.hasCome, node.parent, node.agent, node.run) = (true, event.parent, agent, event.run)
+        (node.hasCome, node.parent, node.owner) = (true, event.parent, Owner(agent: agent, run: event.run))
         node.own = event.usage ?? .none
         var added = node.total.minus(before)
-        let waiting = node.waiting
-        node.waiting = UsageTally()
+        let open = node.open
+        node.open = [:]
         put(node, key)
         added = climb(from: key, node.total, added)
-        var addition = Addition(agent: agent, run: event.run)
+        var addition = Addition(owner: node.owner)
         if added.total > 0 { addition.used.add(added, of: event.models) }
-        let top = claim(from: key, &addition)
-        if addition.agent != nil {
-            addition.claimed = waiting
-        } else if let top {
-            var node = self[top]
-            node.waiting.add(waiting)
-            node.waiting.add(addition.used)
-            put(node, top)
+        let top = claim(from: key, &addition.owner)
+        var left: [Owner: UsageTally] = [:]
+        if !addition.used.isEmpty { left[addition.owner] = addition.used }
+        for (from, used) in open {
+            let to = from.completed(by: addition.owner)
+            if to != from { addition.moved.append(Move(from: from, to: to, used: used)) }
+            left[to, default: UsageTally()].add(used)
         }
+        wait(left, for: top)
         return addition
+    }
+
+    /// Keeps what is not wholly known for the span that is still to come around it.
+    private mutating func wait(_ left: [Owner: UsageTally], for top: Key) {
+        let left = left.filter { !$0.key.isKnown }
+        guard !left.isEmpty, !self[top].hasCome else { return }
+        var node = self[top]
+        for (owner, used) in left where node.open[owner] != nil || node.open.count < Self.mostOpen {
+            node.open[owner, default: UsageTally()].add(used)
+        }
+        put(node, top)
     }
 
     /// Puts a span's total below those around it.
@@ -96,12 +123,11 @@ struct UsageTree: Sendable {
     /// Finds whose a span is among those around it.
     ///
     /// - Returns: The uppermost span that is known of.
-    private func claim(from key: Key, _ addition: inout Addition) -> Key? {
+    private func claim(from key: Key, _ owner: inout Owner) -> Key {
         var place = key
         for _ in 0..<Self.deepest {
             guard let node = nodes[place] else { break }
-            addition.agent = addition.agent ?? node.agent
-            addition.run = addition.run ?? node.run
+            owner = owner.completed(by: node.owner)
             guard let parent = node.parent, nodes[Key(trace: key.trace, span: parent)] != nil else { break }
             place.span = parent
         }

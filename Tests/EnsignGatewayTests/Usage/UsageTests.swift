@@ -132,6 +132,54 @@ struct UsageTests {
         #expect(usage.used(Usage.trace).agentCostUSD == 20)
     }
 
+    @Test("The run that a span around it names is its run, whichever comes first", arguments: [false, true], [1, 2, 3])
+    func outerRun(_ inFolder: Bool, _ depth: UInt64) throws {
+        let usage = try Usage()
+        let file = inFolder ? "support/triage/a.jsonl" : "a.jsonl"
+        let own = inFolder ? [:] : ["ensign.agent": "support/triage"]
+        // As OTLP has them: a span is written when it ends, the outermost one last.
+        for id in (2...depth + 1).reversed() { try usage.write(usage.span(own, id: id, below: id - 1), to: file) }
+        #expect(usage.used("r1").tokens == 0)
+        let root = usage.span(["ensign.run": "r1"], id: 1, tokens: nil, operation: "invoke_agent")
+        try usage.write(root, to: file)
+        for isAnew in [false, true] {
+            if isAnew { usage.startAnew() }
+            let used = usage.used("r1")
+            #expect(used.tokens == 10 && used.costUSD == 10 && usage.used(Usage.trace).tokens == 0)
+            #expect(used.agentCostUSD == 10 && used.teamCostUSD == 10 && used.environmentCostUSD == 10)
+        }
+        // What comes late counts there at once.
+        try usage.write(usage.span(own, id: 99, below: 1), to: file)
+        #expect(usage.used("r1").tokens == 20)
+    }
+
+    @Test("Of one trace each span's run is the nearest around it; what has no run around it stays the trace's")
+    func nearestRun() throws {
+        let usage = try Usage()
+        let own = ["ensign.agent": "support/triage"]
+        try usage.write(
+            usage.span(own, id: 11, below: 10),
+            usage.span(["ensign.agent": "support/triage", "ensign.run": "inner"], id: 10, below: 1, tokens: nil),
+            usage.span(own, id: 21, below: 20),
+            usage.span([:], id: 31, below: 30),
+            usage.span(["ensign.run": "r1"], id: 41, below: 40),
+            usage.span(own, id: 51, below: 50)
+        )
+        #expect(usage.used("inner").tokens == 10 && usage.used("r1").tokens == 10)
+        #expect(usage.used(Usage.trace).tokens == 30)
+        // One that names the run, one that names the agent, one that names the rest.
+        try usage.write(
+            usage.span(["ensign.run": "r1"], id: 20, below: 1, tokens: nil),
+            usage.span(own, id: 30, below: 1, tokens: nil),
+            usage.span(own, id: 40, below: 1, tokens: nil)
+        )
+        #expect(usage.used("r1").tokens == 20 && usage.used(Usage.trace).tokens == 20)
+        try usage.write(usage.span(["ensign.run": "outer"], id: 1, tokens: nil))
+        #expect(usage.used("inner").tokens == 10 && usage.used("r1").tokens == 20 && usage.used("outer").tokens == 10)
+        let rest = usage.used(Usage.trace)
+        #expect(rest.tokens == 10 && rest.agentCostUSD == 50 && rest.environmentCostUSD == 50)
+    }
+
     @Test("Tokens that spans around each other report count once, in the order in which spans end", arguments: 0..<4)
     func nested(_ order: Int) throws {
         let usage = try Usage()
