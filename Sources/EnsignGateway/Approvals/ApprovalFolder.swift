@@ -2,6 +2,8 @@ import EnsignCrypto
 package import EnsignModel
 package import EnsignPolicy
 import EnsignSystem
+import Glibc
+import Synchronization
 
 /// Requests to people and their answers, as files of the state folder.
 ///
@@ -34,6 +36,12 @@ package final class ApprovalFolder: ApprovalDesk {
     private let notify: @Sendable (ApprovalRequest) -> Void
     private let rule: @Sendable (ApprovalRequest) -> ApprovalRule?
     private let record: @Sendable (ApprovalRequest) -> [JSONPointer]
+    private let say: @Sendable (String) -> Void
+    /// What is no file, of which something was said.
+    private let passedOver = Mutex<Set<String>>([])
+
+    /// Names of which something is said.
+    private static let mostSaid = 100
 
     /// - Parameters:
     ///   - wait: How long a request is good, in seconds.
@@ -41,6 +49,7 @@ package final class ApprovalFolder: ApprovalDesk {
     ///   - rule: Who may agree to a request now; nil where nobody can say.
     ///   - record: The places of a request's arguments whose values the log keeps in clear.
     ///   - notify: Tells people of a new request; must not block.
+    ///   - say: Says something to the operator.
     package init(
         _ state: StateFolder,
         wait: Int64,
@@ -48,7 +57,8 @@ package final class ApprovalFolder: ApprovalDesk {
         log: any DecisionRecord,
         rule: @escaping @Sendable (ApprovalRequest) -> ApprovalRule? = { _ in nil },
         record: @escaping @Sendable (ApprovalRequest) -> [JSONPointer] = { _ in [] },
-        notify: @escaping @Sendable (ApprovalRequest) -> Void = { _ in }
+        notify: @escaping @Sendable (ApprovalRequest) -> Void = { _ in },
+        say: @escaping @Sendable (String) -> Void = { _ in }
     ) throws(RecordFailure) {
         path = try state.folder("approvals")
         for name in ["requests", "granted", "used", "said"] { _ = try state.folder("approvals/\(name)") }
@@ -59,6 +69,7 @@ package final class ApprovalFolder: ApprovalDesk {
         self.rule = rule
         self.record = record
         self.notify = notify
+        self.say = say
     }
 
     // MARK: Asking
@@ -135,9 +146,7 @@ package final class ApprovalFolder: ApprovalDesk {
         let folder = "\(path)/granted"
         var answers: [ApprovalAnswer] = []
         for name in try answerFiles(request.id).prefix(Self.mostAnswers) {
-            guard let bytes = try recording({ try Files.readOwn("\(folder)/\(name)", limit: Self.mostBytes) }) else {
-                continue
-            }
+            guard let bytes = try contents("\(folder)/\(name)", limit: Self.mostBytes) else { continue }
             if case .success(let answer) = read(bytes, isToken: name.hasSuffix(".jwt"), request, rule, now) {
                 answers.append(answer)
             }
@@ -205,7 +214,7 @@ package final class ApprovalFolder: ApprovalDesk {
     /// A request by its name; nil where there is none that is readable.
     package func request(_ id: String) throws(RecordFailure) -> ApprovalRequest? {
         guard ApprovalRequest.isID(id) else { return nil }
-        let bytes = try recording { try Files.readOwn("\(path)/requests/\(id).json", limit: 8 << 20) }
+        let bytes = try contents("\(path)/requests/\(id).json", limit: 8 << 20)
         return bytes.flatMap(ApprovalRequest.init).flatMap { $0.id == id ? $0 : nil }
     }
 
@@ -230,9 +239,7 @@ package final class ApprovalFolder: ApprovalDesk {
             for number in 1...Self.mostAnswers {
                 let name = "\(id).\(number).\(suffix)"
                 if try recording({ try Files.create("\(folder)/\(name)", with: answer, mode: 0o600) }) { return name }
-                if try recording({ try Files.readOwn("\(folder)/\(name)", limit: Self.mostBytes) }) == answer {
-                    return name
-                }
+                if try self.contents("\(folder)/\(name)", limit: Self.mostBytes) == answer { return name }
             }
             throw RecordFailure("request \(id) has \(Self.mostAnswers) answers already")
         }
@@ -251,7 +258,9 @@ package final class ApprovalFolder: ApprovalDesk {
                         try Files.remove("\(self.path)/said/\(said)")
                     }
                     for answer in answers {
-                        try Files.remove("\(self.path)/granted/\(answer)")
+                        let file = "\(self.path)/granted/\(answer)"
+                        // A folder is nothing that this gateway has put there.
+                        if try Files.status(file)?.kind != .directory { try Files.remove(file) }
                     }
                     // The request first: what is used without one is harmless, and not the other way round.
                     try Files.remove("\(self.path)/requests/\(name).json")
@@ -262,6 +271,17 @@ package final class ApprovalFolder: ApprovalDesk {
     }
 
     // MARK: Files
+
+    /// A file's bytes; nil where there is none, one too large, or something else of that name (a folder, a pipe, a device): that
+    /// stops nobody, and is said once.
+    private func contents(_ file: String, limit: Int) throws(RecordFailure) -> [UInt8]? {
+        do throws(SystemError) { return try Files.readOwn(file, limit: limit) } catch {
+            guard [EINVAL, EISDIR, ELOOP, ENODEV, ENXIO].contains(error.code) else { throw RecordFailure("\(error)") }
+            let isNew = passedOver.withLock { $0.count < Self.mostSaid && $0.insert(file).inserted }
+            if isNew { say("\(file) is no file, and is passed over") }
+            return nil
+        }
+    }
 
     private func names() throws(RecordFailure) -> [String] {
         try recording { try Files.list("\(path)/requests") ?? [] }

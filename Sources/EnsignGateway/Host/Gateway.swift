@@ -65,7 +65,8 @@ package final class Gateway: Sendable {
             log: log,
             rule: { approvers.rule(of: $0) },
             record: { approvers.record(of: $0, runs) },
-            notify: { errands.run(notify, input: $0.bytes) }
+            notify: { errands.run(notify, input: $0.bytes) },
+            say: say
         )
         let secrets = SecretShelf(file.credentials.mapValues { $0.map(\.value) }, say: say)
         upstreams = UpstreamDesk(file.upstreams, secrets: secrets, sandbox: surroundings.sandbox) { address, secrets in

@@ -13,6 +13,7 @@ import Testing
 struct ApprovalFolderTests {
     private let scratch: ScratchDirectory
     private let log = MemoryLog()
+    private let said = Said()
     private let now = Timestamp(seconds: Machine.now)
 
     init() throws { scratch = try ScratchDirectory() }
@@ -23,7 +24,8 @@ struct ApprovalFolderTests {
             wait: 600,
             log: log,
             rule: { _ in rule },
-            record: { _ in [JSONPointer("/amount")].compactMap { $0 } }
+            record: { _ in [JSONPointer("/amount")].compactMap { $0 } },
+            say: { [said] text in said.texts.withLock { $0.append(text) } }
         )
     }
 
@@ -207,6 +209,34 @@ struct ApprovalFolderTests {
         #expect(log.kinds.count == 2)
         try desk.tidy(now: now.advanced(seconds: 8 * 86_400))
         #expect(try Files.list("\(scratch.path)/state/approvals/said") == [])
+    }
+
+    @Test("What is no file is no answer, and stops nobody", arguments: ["folder", "pipe", "device", "circle"])
+    func noFile(_ kind: String) throws {
+        let desk = try desk(adas())
+        func put(_ path: String) throws {
+            let path = "\(scratch.path)/state/approvals/\(path)"
+            switch kind {
+            case "folder": try Files.makeDirectories(path)
+            case "pipe": #expect(unsafe mkfifo(path, 0o600) == 0)
+            case "device": #expect(unsafe symlink("/dev/zero", path) == 0)
+            default: #expect(unsafe symlink(path, path) == 0)
+            }
+        }
+        var question = try question(["amount": 1])
+        question.rule = adas()
+        guard case .pending(let id, _, _) = try desk.ask(question, now: now) else { return #expect(Bool(false)) }
+        try put("granted/\(id).1.sig")
+        try put("granted/\(id).2.jwt")
+        try put("requests/\(id.dropLast())9.json")
+        for _ in 0..<2 { #expect(try isPending(desk.ask(question, now: now)) && desk.open(now: now).map(\.id) == [id]) }
+        #expect(said.all.count == 3, "\(said.all)")
+        #expect(said.all.allSatisfy { $0.hasSuffix("is no file, and is passed over") })
+        // Others find a place beside it, and count.
+        try sign(id, desk)
+        #expect(try desk.ask(question, now: now) == .granted(id: id, by: ["ada@example.com"]))
+        try desk.tidy(now: now.advanced(seconds: 8 * 86_400))
+        #expect(try desk.request(id) == nil)
     }
 
     @Test("Each line about a request has what the grant keeps in clear")
