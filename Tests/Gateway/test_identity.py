@@ -201,6 +201,21 @@ class TokenTests(Case):
             world.gateway("approvals", "submit", other.answer(request["id"], "u-1", email="bo@example.com"))
             self.assertIsNone(call())
 
+    def test_an_address_counts_only_if_its_issuer_does_not_say_otherwise(self) -> None:
+        world = self.world(approval="manager")
+        world.trust("ada@example.com")
+        issuer = Issuer(world)
+        web = world.listens(approvals={"issuers": [issuer.line]}, listen={"socket": str(world.folder / "gateway.sock")})
+        with Serving(world):
+            web.call("payments__refund", {"payment": "p", "amount": 5}, Ensign_Run="r1")
+            (request,) = json.loads(world.gateway("approvals", "list", "-o", "json"))["requests"]
+            for verified in (False, "false", 0, 1, None, "no", [True]):
+                answer = issuer.answer(request["id"], "u-1", email="ada@example.com", email_verified=verified)
+                world.gateway("approvals", "submit", answer, wanted=4)
+            for subject, verified in (("u-1", True), ("u-2", "true")):
+                answer = issuer.answer(request["id"], subject, email="ada@example.com", email_verified=verified)
+                world.gateway("approvals", "submit", answer)
+
     def test_two_tokens_of_one_account_are_one_person_and_the_log_says_whose(self) -> None:
         world = self.world(approval="dual")
         world.trust("ada@example.com")

@@ -111,10 +111,10 @@ package enum ApprovalAnswer: Sendable, Hashable {
 }
 
 extension JWTVerifier.Claims {
-    /// Nil also where the issuer says that nobody has looked whether the address is this person's (OpenID Connect Core 1.0,
-    /// section 5.1). Some say so in a text.
+    /// Nil also where the issuer says anything else than that somebody has looked whether the address is this person's (OpenID
+    /// Connect Core 1.0, section 5.1). Some say so in a text; one that says nothing has none that are not.
     fileprivate var verifiedEmail: String? {
-        let isUnverified = members["email_verified"] == .bool(false) || members["email_verified"] == .string("false")
-        return isUnverified ? nil : members["email"]?.string
+        let verified = members["email_verified"] ?? .bool(true)
+        return verified == .bool(true) || verified == .string("true") ? members["email"]?.string : nil
     }
 }

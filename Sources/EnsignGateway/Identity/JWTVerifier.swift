@@ -69,8 +69,12 @@ package enum JWTVerifier {
         let claims = try object(parts[1])
         let named = issuers.filter { same($0.issuer, claims["iss"]?.string) }
         guard !named.isEmpty else { throw .unknownIssuer }
+        let listed = claims["aud"]?.array ?? [claims["aud"]].compactMap { $0 }
+        let audiences = listed.compactMap(\.string)
+        guard audiences.count == listed.count else { throw .malformed("its 'aud' has what is no text") }
         let message = Array("\(parts[0]).\(parts[1])".utf8)
         let name = header["kid"]?.string
+        guard name != nil || header["kid"] == nil else { throw .malformed("its 'kid' is no text") }
         let signers = named.filter { issuer in
             issuer.keys.keys.contains { key in
                 key.key.algorithm == algorithm && (name == nil || key.name == nil || same(key.name ?? "", name))
@@ -78,7 +82,6 @@ package enum JWTVerifier {
             }
         }
         guard !signers.isEmpty else { throw .badSignature }
-        let audiences = claims["aud"]?.array?.compactMap(\.string) ?? [claims["aud"]?.string].compactMap { $0 }
         guard let issuer = signers.first(where: { issuer in audiences.contains { same(issuer.audience, $0) } }) else {
             throw .wrongAudience
         }

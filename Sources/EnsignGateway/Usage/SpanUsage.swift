@@ -22,6 +22,7 @@ package final class SpanUsage: UsageSource {
         var trouble: String?
         var troubles = SaidOnce()
         var said: Set<[String]> = []
+        var misstated: Set<AgentID?> = []
     }
 
     private let folder: String
@@ -141,6 +142,10 @@ package final class SpanUsage: UsageSource {
     }
 
     private func tell(_ state: inout State, _ policy: GatewayPolicy?) {
+        for agent in state.book.misstated where state.misstated.insert(agent).inserted {
+            let whose = agent.map { "\($0)" } ?? "an agent that is not named"
+            say("a span of \(whose) has tokens that are negative, not whole, or too many: they count as nothing here")
+        }
         guard state.said.count < Self.mostSaid else { return }
         for models in state.book.unpriced(policy) where state.said.insert(models).inserted {
             let name = models.first.map { $0.quoted(utf8: 200) } ?? "a model that is not named"

@@ -22,7 +22,11 @@ struct UsageBook: Sendable {
     private var teams: [String: UsageTally] = [:]
     private var all = UsageTally()
     private var day: Day
+    /// Whose spans had numbers of tokens that cannot be; nil for nobody's.
+    private(set) var misstated: Set<AgentID?> = []
 
+    /// Those of whom that is remembered.
+    static let mostMisstated = 100
     /// Runs that are remembered; beyond, those that were heard of least lately go.
     static let most = 10_000
 
@@ -41,6 +45,7 @@ struct UsageBook: Sendable {
 
     private mutating func take(_ span: SpanEvent, _ now: Timestamp) {
         guard span.environments.allSatisfy({ $0 == environment }) else { return }
+        if span.hasBadUsage, misstated.count < Self.mostMisstated { misstated.insert(Self.agent(of: span)) }
         // A gateway's own: there may be thousands a second, with nothing below them that anybody must find.
         if span.isProtocolCall, span.run != nil, span.usage == nil { return }
         guard let addition = tree.add(span, agent: Self.agent(of: span)) else { return }

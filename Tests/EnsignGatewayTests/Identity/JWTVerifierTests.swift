@@ -56,6 +56,33 @@ struct JWTVerifierTests {
         }
     }
 
+    @Test(
+        "A key's name, and each audience, must be a text",
+        arguments: [
+            (#"{"alg":"EdDSA","kid":1}"#, #""ensign""#), (#"{"alg":"EdDSA","kid":null}"#, #""ensign""#),
+            (#"{"alg":"EdDSA","kid":["d"]}"#, #""ensign""#), (#"{"alg":"EdDSA"}"#, #"["ensign",1]"#),
+            (#"{"alg":"EdDSA"}"#, #"[null,"ensign"]"#), (#"{"alg":"EdDSA"}"#, #"[["ensign"]]"#),
+            (#"{"alg":"EdDSA"}"#, "1"),
+            (#"{"alg":"EdDSA"}"#, #"{"ensign":true}"#),
+        ]
+    )
+    func texts(_ header: String, _ audience: String) throws {
+        func refusal(_ header: String, _ audience: String) throws -> String {
+            let claims = #"{"iss":"\#(try issuer.issuer)","sub":"crm-hygiene","exp":4000000000,"aud":\#(audience)}"#
+            let parts = [header, claims, "no signature"].map { Base64.encode(Array($0.utf8), padding: .url) }
+            do {
+                _ = try JWTVerifier.verify(
+                    parts.joined(separator: "."),
+                    issuers: [issuer],
+                    now: Timestamp(seconds: 1_950_000_000)
+                )
+                return "good"
+            } catch let refusal as JWTVerifier.Refusal { return name(refusal) }
+        }
+        #expect(try refusal(header, audience) == "malformed")
+        #expect(try refusal(#"{"alg":"EdDSA","kid":"d"}"#, #"["a","b"]"#) == "badSignature", "nothing else is wrong")
+    }
+
     @Test("Of a key set only keys that can be used are: no symmetric ones, none for encryption, none below 2048 bits")
     func keySet() throws {
         #expect(try issuer.keys.keys.map(\.name) == ["r", "e", "d"])

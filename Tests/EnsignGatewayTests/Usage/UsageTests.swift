@@ -132,7 +132,7 @@ struct UsageTests {
         #expect(usage.used(Usage.trace).agentCostUSD == 20)
     }
 
-    @Test("The run that a span around it names is its run, whichever comes first", arguments: [false, true], [1, 2, 3])
+    @Test("A run that a span around names is the run, also if it comes last", arguments: [false, true], [1, 2, 3])
     func outerRun(_ inFolder: Bool, _ depth: UInt64) throws {
         let usage = try Usage()
         let file = inFolder ? "support/triage/a.jsonl" : "a.jsonl"
@@ -153,7 +153,7 @@ struct UsageTests {
         #expect(usage.used("r1").tokens == 20)
     }
 
-    @Test("Of one trace each span's run is the nearest around it; what has no run around it stays the trace's")
+    @Test("A span's run is the nearest around it; without one it is the trace")
     func nearestRun() throws {
         let usage = try Usage()
         let own = ["ensign.agent": "support/triage"]
@@ -227,6 +227,19 @@ struct UsageTests {
         #expect(usage.used().costUSD == 0 && usage.used().tokens == 10)
         usage.policy.prices["p/other"] = Prices.Price(input: 2_000_000, output: 0, cacheRead: nil, cacheWrite: nil)
         #expect(usage.used().costUSD == 20)
+    }
+
+    @Test("Numbers of tokens that cannot be count as nothing, and that is said once for an agent")
+    func misstated() throws {
+        let usage = try Usage()
+        for tokens in [Int64(-1), .max, -5] { try usage.write(usage.span(tokens: tokens)) }
+        try usage.write(usage.span(["ensign.run": "r1"], tokens: -1))
+        #expect(usage.used().tokens == 0 && usage.used().environmentCostUSD == 0)
+        let why = "has tokens that are negative, not whole, or too many: they count as nothing here"
+        let whose = ["an agent that is not named", "support/triage"]
+        #expect(usage.said.all.sorted() == whose.map { "a span of \($0) \(why)" })
+        try usage.write(usage.span())
+        #expect(usage.used().tokens == 10)
     }
 
     @Test("The next call of whoever has used what it may is refused")
