@@ -7,7 +7,8 @@ package enum Exhausted: Sendable, Hashable {
     case seconds(Int64)
     case tokens(Int64)
     case costUSD(Double)
-    case runs(Int64)
+    /// Runs at a time; and in how many seconds the next place is free if nothing more is heard of those that are open.
+    case runs(Int64, free: Int64)
     // Of the day, in UTC.
     case agentCostUSD(Double)
     case teamCostUSD(Double)
@@ -26,7 +27,7 @@ package enum Exhausted: Sendable, Hashable {
         case .seconds(let most): "a run may take \(most) seconds, and they are over"
         case .tokens(let most): "a run may use \(most) tokens, and they are used"
         case .costUSD(let most): "a run may cost \(Self.dollars(most)), and this one has"
-        case .runs(let most): "\(most) runs may be open at a time, and they are"
+        case .runs(let most, _): "\(most) runs may be open at a time, and they are"
         case .agentCostUSD(let most): "this agent may cost \(Self.dollars(most)) a day, and it has today"
         case .teamCostUSD(let most): "the team's agents may cost \(Self.dollars(most)) a day, and they have today"
         case .environmentCostUSD(let most): "all agents may cost \(Self.dollars(most)) a day, and they have today"
@@ -41,7 +42,8 @@ package enum Exhausted: Sendable, Hashable {
     package var advice: String {
         switch self {
         case .steps, .seconds, .tokens, .costUSD: "Every further call of this run will be refused: end now."
-        case .runs: "Try again when another run has ended."
+        case .runs(_, let free):
+            "Try again when another run has ended: in \(free) seconds at most, unless all that are open go on."
         case .agentCostUSD, .teamCostUSD, .environmentCostUSD: "It will be refused until tomorrow, UTC: end now."
         case .unknownUsage: "Try again later."
         case .rate(let rate): "Try again in \(rate.period == .hour ? "an" : "a") \(rate.period.word)."
@@ -86,18 +88,30 @@ package enum Looping: Sendable, Hashable {
 extension RunProgress {
     /// The first limit of a bundle, or of the operator, that a call would break.
     package func exhausted(_ limits: BundleLimits, _ operation: BundleOperation, _ own: AgentLimits) -> Exhausted? {
+        // A run that is over has no place, and needs none.
+        if let over = over(limits) { return over }
         if let full = full(limits) { return full }
-        if let most = limits.run.steps, steps >= most { return .steps(most) }
-        if let most = limits.run.seconds, milliseconds >= most.multiplied(saturating: 1_000) { return .seconds(most) }
         if let why = usageTrouble, limitsUsage(limits) { return .unknownUsage(why) }
-        if let most = limits.run.tokens, tokens >= most { return .tokens(most) }
-        if let most = limits.run.costUSD, costUSD >= most { return .costUSD(most) }
         if let most = limits.costUSDPerDay, agentCostUSD >= most { return .agentCostUSD(most) }
         if let most = team.limit, team.costUSD >= most { return .teamCostUSD(most) }
         if let most = environment.limit, environment.costUSD >= most { return .environmentCostUSD(most) }
         if let rate = operation.rate, calls[rate.period] ?? 0 >= rate.count { return .rate(rate) }
         return exhausted(own)
     }
+
+    /// The first limit by which the run is over: nothing that comes later in it is allowed.
+    private func over(_ limits: BundleLimits) -> Exhausted? {
+        if let most = limits.run.steps, steps >= most { return .steps(most) }
+        if let most = limits.run.seconds, milliseconds >= most.multiplied(saturating: 1_000) { return .seconds(most) }
+        // What nobody knows says nothing.
+        guard usageTrouble == nil else { return nil }
+        if let most = limits.run.tokens, tokens >= most { return .tokens(most) }
+        if let most = limits.run.costUSD, costUSD >= most { return .costUSD(most) }
+        return nil
+    }
+
+    /// Whether the run is over by one of these.
+    package func isOver(_ limits: [BundleLimits]) -> Bool { limits.contains { over($0) != nil } }
 
     /// The first limit of the operator that a call would break.
     package func exhausted(_ own: AgentLimits) -> Exhausted? {
@@ -116,8 +130,9 @@ extension RunProgress {
     }
 
     private func full(_ limits: BundleLimits) -> Exhausted? {
-        guard let other = otherRuns, let most = limits.runs, other >= most else { return nil }
-        return .runs(most)
+        guard let other = otherRuns, let most = limits.runs, Int64(other.count) >= most else { return nil }
+        let milliseconds = most > 0 ? other[other.count - Int(most)] : 0
+        return .runs(most, free: (milliseconds + 999) / 1_000)
     }
 
     private func full(_ own: AgentLimits) -> Exhausted? {

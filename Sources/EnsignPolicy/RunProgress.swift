@@ -20,8 +20,9 @@ package struct RunProgress: Sendable, Hashable {
     package var sameCalls: Int64 = 0
     /// Refused calls of the run.
     package var refusals: Int64 = 0
-    /// Other runs of the agent that are open. Nil for a run that is open itself: nobody has to make room for it.
-    package var otherRuns: Int64?
+    /// Other runs of the agent that are open: in how many milliseconds each ends if nothing more is heard of it, the first one
+    /// first. Nil for a run that is open itself: nobody has to make room for it.
+    package var otherRuns: [Int64]?
 
     // MARK: The agent, whatever its runs are called
 

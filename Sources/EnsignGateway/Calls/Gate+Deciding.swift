@@ -110,6 +110,7 @@ extension Gate {
         context.isGranted(by: granted)
         let conditions = granted.all.flatMap(\.after)
         let usage = try usage(context, grounds)
+        let bundles = [grounds.run.bundle.limits, grounds.present.bundle.limits]
         let answer: RunBook.Answer<Result<Ruling, Refusal>>
         do {
             answer = try parts.runs.count(
@@ -117,13 +118,14 @@ extension Gate {
                 beginning: RunBook.Beginning(bundle: grounds.run.digest, key: grounds.key),
                 isBegun: isBegun,
                 conditions: conditions,
-                rates: Set(granted.all.compactMap { $0.rate?.period })
+                rates: Set(granted.all.compactMap { $0.rate?.period }),
+                limits: bundles
             ) { progress in
                 var progress = progress
                 usage(&progress)
                 let outcome = try judge(call, &context, grounds, granted, progress)
                 guard case .success(var ruling) = outcome else {
-                    let bundles = [grounds.run.bundle.limits, grounds.present.bundle.limits]
+                    if progress.isOver(bundles) { return (outcome, .over) }
                     return (outcome, progress.mayOpen(bundles, agentLimits) ? .refused : .turnedAway)
                 }
                 ruling.counted = Counted(progress: progress, conditions: Set(conditions))

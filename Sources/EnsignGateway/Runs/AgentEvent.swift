@@ -11,6 +11,8 @@ enum AgentEvent: Sendable {
     case settled(AgentState.Question)
     /// A refused call of a run for which there was no room.
     case turnedAway(Mark)
+    /// A run has used up what it may, or will have by then: it gives up its place.
+    case over(run: Mark)
     case began(run: Mark)
     /// So many calls of an operation that has a rate.
     case rated(AgentState.Rate, count: Int64)
@@ -37,6 +39,7 @@ enum AgentEvent: Sendable {
                 + (asked.window.map { [$0.key.hex, $0.name] } ?? [])).joined(separator: " ")
         case .settled(let question): "e \(time) \(question.call.hex) \(question.run.hex)"
         case .turnedAway(let call): "t \(time) \(call.hex)"
+        case .over(let run): "o \(time) \(run.hex)"
         case .began(let run): "n \(time) \(run.hex)"
         case .rated(let rate, let count):
             "q \(time) \(rate.period.rawValue) \(rate.operation)\(count == 1 ? "" : " \(count)")"
@@ -80,6 +83,7 @@ enum AgentEvent: Sendable {
             guard let call = Mark(parts[2]), let run = Mark(parts[3]) else { return nil }
             return .call(call, run: run, isRefused: parts[0] == "r")
         case ("t", _): return Mark(parts[2]).map { .turnedAway($0) }
+        case ("o", _): return Mark(parts[2]).map { .over(run: $0) }
         case ("n", _): return Mark(parts[2]).map { .began(run: $0) }
         case ("q", 4...):
             guard let period = CallRate.Period(rawValue: String(parts[2])) else { return nil }

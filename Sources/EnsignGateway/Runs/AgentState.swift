@@ -7,14 +7,21 @@ struct AgentState: Sendable {
     private var begun = SlidingCount(period: 3_600_000)
     private var same: [Mark: SlidingCount] = [:]
     private var rates: [Rate: SlidingCount] = [:]
-    /// When runs that may be open were last heard of.
-    private var open: [Mark: Int64] = [:]
+    /// Runs that may be open.
+    private var open: [Mark: Open] = [:]
     /// Runs without a name of their own, by their keys.
     private var windows: [Mark: (name: String, began: Int64)] = [:]
     /// Calls for which people are asked.
     private var asked: [Question: Asked] = [:]
     /// The bytes that were left of its file when it was made anew last, by whatever process.
     private var size: Int64 = 0
+
+    private struct Open: Sendable {
+        /// When it was last heard of: milliseconds since 1970.
+        var last: Int64
+        /// When it is over, by what it may; nil where nobody knows.
+        var end: Int64?
+    }
 
     struct Rate: Hashable, Sendable {
         var operation: String
@@ -44,7 +51,7 @@ struct AgentState: Sendable {
         }
     }
 
-    /// A run is open for so long after its last call, in milliseconds; so long also is a run without a name.
+    /// A run is open for so long after its last call, in milliseconds, unless it is over before; so long also is a run without a name.
     static let idle: Int64 = 600_000
     static let most = 4_096
 
@@ -71,10 +78,23 @@ struct AgentState: Sendable {
         return asking.values.max { $0.since < $1.since }?.window?.name
     }
 
-    func isOpen(_ run: Mark, at now: Int64) -> Bool { open[run].map { Self.isRecent($0, at: now) } ?? false }
+    func isOpen(_ run: Mark, at now: Int64) -> Bool { end(of: run, at: now) != nil }
 
-    func openRuns(besides run: Mark, at now: Int64) -> Int64 {
-        Int64(open.count { $0.key != run && Self.isRecent($0.value, at: now) })
+    /// When a run is over, as far as it is known.
+    func knownEnd(of run: Mark) -> Int64? { open[run]?.end }
+
+    /// When a run that is open is over, if nothing more is heard of it; nil for one that is not open.
+    private func end(of run: Mark, at now: Int64) -> Int64? {
+        guard let open = open[run], Self.isRecent(open.last, at: now) else { return nil }
+        let idle = open.last + Self.idle
+        guard let end = open.end else { return idle }
+        // What people agree to in time is made in time, and needs a place.
+        return end > now ? min(end, idle) : asks(in: run, at: now) ? idle : nil
+    }
+
+    /// Those that are open: in how many milliseconds each ends if nothing more is heard of it, the first one first.
+    func openRuns(besides run: Mark, at now: Int64) -> [Int64] {
+        open.keys.filter { $0 != run }.compactMap { end(of: $0, at: now) }.map { $0 - now }.sorted()
     }
 
     /// What is further ahead was written while the clock was.
@@ -95,7 +115,7 @@ struct AgentState: Sendable {
             if isRefused { refusals.add(at: time) }
             add(same: call, at: time)
             open(run, at: time)
-            if open.count > Self.most { open = open.filter { $0.value > time - Self.idle } }
+            if open.count > Self.most { open = open.filter { $0.value.last > time - Self.idle } }
         case .repeated(let run, let isRefused):
             steps.add(at: time)
             if isRefused { refusals.add(at: time) }
@@ -108,6 +128,7 @@ struct AgentState: Sendable {
             steps.add(at: time)
             refusals.add(at: time)
             add(same: call, at: time)
+        case .over(let run): open[run]?.end = time
         case .began(let run):
             begun.add(at: time)
             open(run, at: time)
@@ -126,8 +147,10 @@ struct AgentState: Sendable {
     }
 
     private mutating func open(_ run: Mark, at time: Int64) {
-        if let known = open[run], known > time, known <= time + Self.idle { return }
-        open[run] = time
+        let known = open[run]
+        if let known, known.last > time, known.last <= time + Self.idle { return }
+        // Whatever goes on is not over, whoever thought so.
+        open[run] = Open(last: time, end: known?.end.flatMap { $0 > time ? $0 : nil })
     }
 
     private mutating func add(same call: Mark, _ count: Int64 = 1, at time: Int64) {
@@ -167,7 +190,10 @@ struct AgentState: Sendable {
         keep(begun) { .kept(.begun, count: $0) }
         for (call, count) in same { keep(count) { .kept(.same(call), count: $0) } }
         for (rate, count) in rates { keep(count) { .rated(rate, count: $0) } }
-        for (run, time) in open where time > now - Self.idle { events.append((time, .kept(.open(run), count: 1))) }
+        for (run, open) in open where open.last > now - Self.idle {
+            events.append((open.last, .kept(.open(run), count: 1)))
+            if let end = open.end { events.append((end, .over(run: run))) }
+        }
         for (key, window) in windows where window.began > now - Self.idle {
             events.append((window.began, .window(key, name: window.name)))
         }

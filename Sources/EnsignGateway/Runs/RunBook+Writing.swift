@@ -10,14 +10,15 @@ extension RunBook {
         /// Nil for a run that has begun.
         var beginning: Beginning?
 
-        var isRefused: Bool { fate == .refused || fate == .turnedAway }
+        var isRefused: Bool { [.refused, .turnedAway, .over].contains(fate) }
 
         /// - Returns: Whether the rates of its operation count it.
         func first(_ now: Int64, _ desk: inout RunDesk.Contents, _ turn: inout EventFile.Turn) throws -> Bool {
-            if fate == .turnedAway {
+            if fate == .turnedAway || fate == .over {
                 desk.write(.turnedAway(call), at: now, &turn)
+                if fate == .over, desk.agent.isOpen(run, at: now) { desk.write(.over(run: run), at: now, &turn) }
                 if beginning == nil { try desk.write([.call(call, isRefused: true)], to: run, at: now) }
-                return false
+                return fate == .over
             }
             var events = [RunEvent.call(call, isRefused: isRefused)]
             if let beginning {

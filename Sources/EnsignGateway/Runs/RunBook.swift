@@ -49,6 +49,8 @@ package final class RunBook: Sendable {
         case refused
         /// Refused in a run for which there is no room: it is not open, and its next call is asked the same.
         case turnedAway
+        /// Refused in a run that has used up what it may: its place is free, unless people are still asked for one of its calls.
+        case over
     }
 
     /// How a run began.
@@ -139,6 +141,7 @@ package final class RunBook: Sendable {
     ///   - isBegun: Whether it had begun.
     ///   - conditions: Calls that must have succeeded before.
     ///   - rates: Those of the operation.
+    ///   - limits: Of the bundles that must allow the call: by them a run is over.
     ///   - decide: Says what becomes of the call. Called only where it is counted.
     package func count<Value>(
         _ entry: Entry,
@@ -146,6 +149,7 @@ package final class RunBook: Sendable {
         isBegun: Bool = false,
         conditions: [Precondition],
         rates: Set<CallRate.Period>,
+        limits: [BundleLimits] = [],
         _ decide: (RunProgress) throws -> (value: Value, fate: Fate)
     ) throws -> Answer<Value> {
         let call = mark(["call", entry.operation, entry.arguments.text])
@@ -172,7 +176,11 @@ package final class RunBook: Sendable {
                 if let run, let earlier { progress.forget(earlier.asked, of: run, at: now) }
                 return progress
             }
-            let (value, fate) = try decide(progress)
+            var (value, fate) = try decide(progress)
+            // What people agree to in time is made in time, and needs a place.
+            if fate == .over, desk.agent.asks(in: name, at: now) {
+                fate = desk.agent.isOpen(name, at: now) ? .refused : .turnedAway
+            }
             let writing = Writing(fate: fate, call: call, run: name, beginning: bundle == nil ? beginning : nil)
             let isRated =
                 if let earlier, bundle != nil {
@@ -180,6 +188,11 @@ package final class RunBook: Sendable {
                 } else {
                     try writing.first(now, &desk, &turn)
                 }
+            if let end = desk.asked(name, { Self.end(of: $0, limits, now) }), desk.agent.isOpen(name, at: now),
+                desk.agent.knownEnd(of: name) != end
+            {
+                desk.write(.over(run: name), at: end, &turn)
+            }
             for rate in rates where isRated {
                 desk.write(.rated(.init(operation: entry.operation, period: rate), count: 1), at: now, &turn)
             }
@@ -231,6 +244,14 @@ package final class RunBook: Sendable {
         progress.sameCallsInMinute = agent.sameInMinute(call, at: now)
         progress.refusalsInMinute = agent.refusalsInMinute(at: now)
         return progress
+    }
+
+    /// When a run is over by its steps or its seconds; nil where they do not say, or nobody needs its place.
+    private static func end(of run: RunState?, _ limits: [BundleLimits], _ now: Int64) -> Int64? {
+        guard let run, limits.contains(where: { $0.runs != nil }) else { return nil }
+        if let most = limits.compactMap(\.run.steps).min(), run.steps >= most { return now }
+        let seconds = limits.compactMap(\.run.seconds).min()
+        return seconds.map { run.began.adding(saturating: $0.multiplied(saturating: 1_000)) }
     }
 
     // MARK: Calls for which people are asked

@@ -115,6 +115,26 @@ struct AskingTests {
         #expect(update(fixture) == nil)
     }
 
+    @Test("A run that is over keeps its place while people are asked for one of its calls")
+    func place() throws {
+        let fixture = try fixture { bundle in
+            bundle.limits.run.seconds = 60
+            bundle.limits.runs = 1
+        }
+        #expect(update(fixture) == "approval-pending")
+        let until = Timestamp(seconds: fixture.time.now / 1_000_000_000 + 600)
+        answer(fixture, .pending(id: "a1", until: until))
+        #expect(update(fixture) == "approval-pending")
+        fixture.pass(seconds: 120)
+        #expect(update(fixture, 2) == "budget" && update(fixture, run: "r2") == "budget")
+        agree(fixture)
+        #expect(update(fixture) == nil)
+        // Then it is over.
+        #expect(update(fixture, 2) == "budget")
+        answer(fixture, nil)
+        #expect(update(fixture, run: "r2") == "approval-pending")
+    }
+
     // MARK: Observing
 
     @Test("Of an agent that is only observed nobody is asked, and what was agreed to before is left")

@@ -230,6 +230,47 @@ struct GateTests {
         #expect(fixture.call("crm__list", run: "b").reason == "budget")
     }
 
+    @Test("A run that has used up what it may has no place any more, and its refused calls take none", arguments: 0..<4)
+    func overRuns(_ kind: Int) throws {
+        let usage = try Usage()
+        let fixture = try GateFixture(usage: usage.source)
+        try fixture.publishPolicy { $0.prices = usage.policy.prices }
+        try fixture.publish(
+            open { bundle in
+                bundle.limits.runs = 1
+                switch kind {
+                case 0: bundle.limits.run.steps = 3
+                case 1: bundle.limits.run.seconds = 60
+                case 2: bundle.limits.run.tokens = 10
+                default: bundle.limits.run.costUSD = 10
+                }
+            }
+        )
+        func call(_ run: String) -> (reason: String?, text: String) {
+            usage.instant.pass(.seconds(1))
+            let answer = fixture.call("crm__list", run: run)
+            return (answer.reason, answer.text)
+        }
+        #expect(call("a").reason == nil)
+        #expect(call("b").text.contains("in \(kind == 1 ? 60 : 600) seconds at most"))
+        if kind == 0 { for _ in 0..<2 { #expect(call("a").reason == nil) } }
+        if kind == 1 { fixture.pass(seconds: 60) }
+        // Steps and seconds are over by themselves; that tokens and money are used shows when it calls.
+        if kind < 2 { #expect(call("b").reason == nil) }
+        if kind > 1 { try usage.write(usage.span(["ensign.run": "a", "ensign.agent": "support/triage"])) }
+        for _ in 0..<2 {
+            let over = call("a")
+            #expect(over.reason == "budget" && over.text.contains("end now"), "\(over.text)")
+        }
+        #expect(call("b").reason == nil)
+        fixture.pass(seconds: kind == 1 ? 40 : 400)
+        // It neither takes the place of another one nor holds one.
+        #expect(call("a").text.contains("end now"))
+        #expect(call("c").text.contains("in \(kind == 1 ? 20 : 200) seconds at most"))
+        fixture.pass(seconds: kind == 1 ? 20 : 201)
+        #expect(call("c").reason == nil)
+    }
+
     @Test("What was counted while the clock was ahead counts as of now once it is right, and ends")
     func clockAhead() throws {
         let fixture = try GateFixture(more: "limits: {stepsPerMinute: 3}")

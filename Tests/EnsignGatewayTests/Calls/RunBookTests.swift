@@ -38,6 +38,30 @@ struct RunBookTests {
         return counts
     }
 
+    @Test("When a run is over is known to other processes, and is in a file that is made anew")
+    func over() throws {
+        let (long, short) = (try mark(1), try mark(2))
+        var state = AgentState()
+        state.take(.began(run: long), at: 0)
+        state.take(.over(run: long), at: 90_000)
+        state.take(.call(try mark(9), run: short, isRefused: false), at: 1_000)
+        state.take(.over(run: short), at: 1_000)
+        var again = AgentState()
+        for line in state.shortened(at: 2_000) {
+            let (event, time) = try #require(AgentEvent.read(line[...]))
+            again.take(event, at: time)
+        }
+        for known in [state, again] {
+            #expect(known.openRuns(besides: short, at: 2_000) == [88_000] && !known.isOpen(short, at: 2_000))
+            #expect(known.isOpen(long, at: 89_999) && !known.isOpen(long, at: 90_000))
+        }
+        // Whatever goes on after all is open.
+        again.take(.call(try mark(9), run: long, isRefused: false), at: 100_000)
+        #expect(again.openRuns(besides: short, at: 100_000) == [600_000])
+    }
+
+    private func mark(_ number: Int) throws -> Mark { try #require(Mark("000000000000000\(number)")) }
+
     @Test("Each of several processes counts what the others did")
     func shared() throws {
         let books = [try book(), try book(), try book()]
