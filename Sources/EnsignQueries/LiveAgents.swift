@@ -151,6 +151,11 @@ package struct LiveAgents: Sendable {
             row.reason = rollout.waitsFor(isHost: isHost).map { "waits for \($0)" }
         } else if wanted == nil {
             row.reason = obstacle.map { "git no longer declares it; \($0)" } ?? "git no longer declares it"
+        } else if let wanted, wanted != state.stable?.version, state.quarantinedVersions.contains(wanted) {
+            // As it was, nothing but the record says what holds.
+            let held = HeldReason.quarantined
+            row.phase = "quarantined"
+            row.reason = "waits for \(held.waitsFor(isHost: isHost, silence: nil))"
         } else if wanted != state.stable?.version, wanted != row.candidate?.version {
             row.reason = obstacle ?? "not reconciled yet"
         } else if !state.quarantine.isEmpty {

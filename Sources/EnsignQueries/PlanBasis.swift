@@ -1,3 +1,4 @@
+import EnsignGit
 package import EnsignHost
 package import EnsignLedger
 import EnsignModel
@@ -26,17 +27,25 @@ package struct PlanBasis {
     package func compare(_ plan: Plan, _ desired: Desired) throws -> (Plan, String)? {
         // Where a ledger is about to begin, nothing is live yet: the plan is the first reconcile's.
         guard tip == nil, !site.isInitialised || site.settings.isClient else { return nil }
-        guard let commit = try site.desiredCommit() else { return nil }
+        guard let (name, commit) = try base(of: desired) else { return nil }
         let nothing = try Situation.nothing(site, plan.environment, now: situation.now)
-        let tipOfBranch = try Desired(site, commit, name: site.settings.branch)
+        let tipOfBranch = try Desired(site, commit, name: name)
         let base = try nothing.decide(tipOfBranch)
         guard let base = base.plan else { return nil }
         var compared = try plan.compared(with: base)
         compared.guards = try nothing.guards(desired, since: tipOfBranch)
-        compared.basis = "\(site.settings.branch)@sha1:\(commit.short)"
-        return (
-            compared,
-            "There is no ledger of '\(plan.environment)' here: compared with \(site.settings.branch)@sha1:\(commit.short) instead."
-        )
+        let basis = "\(name)@sha1:\(commit.short)"
+        compared.basis = basis
+        return (compared, "There is no ledger of '\(plan.environment)' here: compared with \(basis) instead.")
+    }
+
+    /// The branch's tip; for what is that itself, what was pushed of it. Nil where nothing was: then nothing is live yet.
+    private func base(of desired: Desired) throws -> (name: String, commit: ObjectID)? {
+        let branch = site.settings.branch
+        guard let tip = try site.desiredCommit() else { return nil }
+        guard tip == desired.source.commit, site.settings.remote == nil else { return (branch, tip) }
+        let remote = site.configuration.values["branch.\(branch).remote"] ?? "origin"
+        guard let pushed = try site.repository.reference("refs/remotes/\(remote)/\(branch)") else { return nil }
+        return ("\(remote)/\(branch)", pushed)
     }
 }

@@ -34,6 +34,38 @@ import Testing
         }
     }
 
+    @Test("Before the first push a plan creates what was committed, and is not compared with itself")
+    func firstPlan() throws {
+        for words in [["init", "-q", "--bare", "-b", "main", "host.git"], ["clone", "-q", "host.git", "work"]] {
+            #expect(try run("git", words, in: scratch.path).status == 0)
+        }
+        let work = "\(scratch.path)/work"
+        func plan(_ environment: String) throws -> String {
+            for words in [["add", "-A"], ["commit", "-q", "--allow-empty", "-m", "x"]] {
+                #expect(try run("git", words, in: work).status == 0)
+            }
+            let result = try run(Host.ensign, ["plan", "--env", environment], in: work)
+            #expect(result.status == 0, "\(result.errors)")
+            return result.output + result.errors
+        }
+        for words in [["init", "--client"], ["new", "env", "dev"], ["new", "agent", "a/b"]] {
+            #expect(try run(Host.ensign, words, in: work).status == 0)
+        }
+        let first = try plan("dev")
+        #expect(first.contains("1 to create"), "\(first)")
+        #expect(try run("git", ["push", "-q", "origin", "HEAD:main"], in: work).status == 0)
+        for words in [
+            ["release", "a/b", "1.0.0"], ["new", "env", "prod"], ["new", "deployment", "a/b", "--env", "prod"],
+        ] {
+            #expect(try run(Host.ensign, words, in: work).status == 0)
+        }
+        let second = try plan("prod")
+        #expect(second.contains("1 to create") && second.contains("origin/main@sha1:"), "\(second)")
+        #expect(try run("git", ["push", "-q", "origin", "HEAD:main"], in: work).status == 0)
+        // What is pushed may be live, and is told apart from what is not.
+        #expect(try plan("prod").contains("0 to create"))
+    }
+
     @Test("From nothing to a promotion, along what each step says")
     func allTheWay() throws {
         #expect(try done("new env dev").contains("Next: ensign new agent TEAM/NAME"))

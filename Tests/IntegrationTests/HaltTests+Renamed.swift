@@ -58,6 +58,9 @@ extension HaltTests {
                 #expect(again.status == 0, "step \(step): \(again.errors)")
             }
             #expect(try run(Host.ensign, ["verify", "--env", "prod"], in: copy).status == 0, "step \(step)")
+            let resuming = ["resume", "support/helper", "--env", "prod", "--reason", "looked"]
+            #expect(try run(Host.ensign, resuming, in: copy).status == 0, "step \(step)")
+            #expect(phase(copy, Self.helper) == "stable", "step \(step)")
         }
         #expect(hits > 0, "some runs died when the new name was live and not on record")
     }
@@ -113,5 +116,67 @@ extension HaltTests {
         }
         #expect(phase(host.bare, "agents/support/third.json") == "stable")
         try host.expectSound()
+    }
+
+    @Test("Whoever has taken a name over is meant by it, and not who has given it up: also where its entries are lost")
+    func takenOver() throws {
+        let host = try host()
+        try renaming(host)
+        #expect(try host.ensign("reconcile", "--env", "prod").status == 0)
+        let backup = try host.hostGit("rev-parse", "refs/ensign/ledger/prod")
+        for path in ["fleet/agents/support", "environments/prod/agents/support"] {
+            let suffix = path.hasPrefix("fleet") ? "" : ".yaml"
+            try FileManager.default.copyItem(
+                atPath: "\(host.work)/\(path)/helper\(suffix)",
+                toPath: "\(host.work)/\(path)/triage\(suffix)"
+            )
+        }
+        try host.edit("fleet/agents/support/triage/1.0.0/prompt.md", "Sort the ticket.", "Another one.")
+        try host.git("add", "-A")
+        try host.git("commit", "-q", "-m", "Somebody else takes the name")
+        try host.git("push", "-q", "origin", "main")
+        #expect(try host.ensign("reconcile", "--env", "prod").status == 0)
+        #expect(try halt(host, "support/triage").status == 0)
+        #expect(isHalted(host) && phase(host.bare, Self.helper) == "stable")
+        try host.hostGit("update-ref", "refs/ensign/ledger/prod", backup)
+        let accepted = try host.ensign("reconcile", "--env", "prod", "--accept-loss")
+        #expect(accepted.status == 0, "\(accepted.errors)")
+        #expect(isHalted(host) && phase(host.bare, Self.helper) == "stable", "\(accepted.output)\(accepted.errors)")
+        let resumed = try host.ensign("resume", "support/triage", "--env", "prod", "--reason", "looked")
+        #expect(resumed.status == 0, "\(resumed.errors)")
+    }
+
+    @Test(
+        "A stop of a team that comes after an agent has left it stops it no more; what is lost of the team goes along"
+    )
+    func left() throws {
+        var fleet = FleetFixture()
+        fleet["fleet/teams/sales.yaml"] = fleet[FleetFixture.teamPath]
+        let host = try Host(fleet: fleet)
+        try renaming(host)
+        let backup = try host.hostGit("rev-parse", "refs/ensign/ledger/prod")
+        #expect(try host.ensign("reconcile", "--env", "prod").status == 0)
+        for folder in ["fleet/agents", "environments/prod/agents"] {
+            let suffix = folder.hasPrefix("fleet") ? "" : ".yaml"
+            try FileManager.default.createDirectory(
+                atPath: "\(host.work)/\(folder)/sales",
+                withIntermediateDirectories: true
+            )
+            try host.git("mv", "\(folder)/support/helper\(suffix)", "\(folder)/sales/helper\(suffix)")
+        }
+        try host.git("commit", "-q", "-a", "-m", "It is sales' now")
+        try host.git("push", "-q", "origin", "main")
+        let copy = "\(host.scratch.path)/copy.git"
+        #expect(try run("cp", ["-a", host.bare, copy], in: host.scratch.path).status == 0)
+        #expect(try host.ensign("reconcile", "--env", "prod").status == 0)
+        #expect(try halt(host, "--team", "support").status == 0)
+        #expect(phase(host.bare, "agents/sales/helper.json") == "stable")
+        // The same, where it was halted by an entry that is lost, under a name that the older one does not know.
+        let halting = ["halt", "support/helper", "--env", "prod", "--reason", "x"]
+        #expect(try run(Host.ensign, halting, in: copy).status == 0)
+        #expect(try run("git", ["update-ref", "refs/ensign/ledger/prod", backup], in: copy).status == 0)
+        let accepted = try run(Host.ensign, ["reconcile", "--env", "prod", "--accept-loss"], in: copy)
+        #expect(accepted.status == 0, "\(accepted.errors)")
+        #expect(phase(copy, "agents/sales/helper.json") == "halted", "\(accepted.output)\(accepted.errors)")
     }
 }

@@ -284,6 +284,24 @@ import Testing
         #expect(reconcile.errors.contains("docs/recovery.md"))
     }
 
+    @Test("In a clone, what somebody has put on top is broken above the newest entry, and not at the first")
+    func onTop() throws {
+        let ledger = try LedgerCopy()
+        let clone = "\(ledger.scratch.path)/clone"
+        #expect(try run("git", ["clone", "-q", "--bare", ledger.bare, clone], in: ledger.scratch.path).status == 0)
+        let script = """
+            git fetch -q origin '+\(LedgerCopy.ref):\(LedgerCopy.ref)'
+            for n in 1 2; do
+                tip=$(git rev-parse \(LedgerCopy.ref))
+                git update-ref \(LedgerCopy.ref) "$(git commit-tree "$tip^{tree}" -p "$tip" -p main -m fake)"
+            done
+            """
+        #expect(try run("sh", ["-ec", script], in: clone).status == 0)
+        let verify = try run(Host.ensign, ["verify", "--env", "prod"], in: clone)
+        #expect(verify.status == 5 && verify.output.hasPrefix("prod: broken at 5, 5 entries"), "\(verify.output)")
+        #expect(verify.errors.contains("is not a signed commit"))
+    }
+
     @Test("A cut tail is rolled back, whichever entry is left, and a deleted ref too", arguments: [0, 2, 3, nil])
     func rolledBack(_ last: Int?) throws {
         let ledger = try LedgerCopy()

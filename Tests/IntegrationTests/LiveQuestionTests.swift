@@ -112,6 +112,24 @@ import Testing
         }
     }
 
+    @Test("As it was, a quarantined version is said to be, and not to wait for a reconcile")
+    func earlierQuarantine() throws {
+        let host = try Host(fleet: FleetFixture())
+        try host.push(FleetFixture.environmentPath, "spec:\n", "spec:\n  rollout: \(Self.canary)\n")
+        let folder = "\(host.work)/fleet/agents/support/triage"
+        try FileManager.default.copyItem(atPath: "\(folder)/1.0.0", toPath: "\(folder)/1.1.0")
+        try host.edit("fleet/agents/support/triage/1.1.0/prompt.md", "Sort the ticket.", "Sort the tickets.")
+        try host.git("add", "-A")
+        try host.push(FleetFixture.deploymentPath, "version: 1.0.0", "version: 1.1.0")
+        let words = ["support/triage", "--env", "prod", "--reason", "x"]
+        #expect(try host.ensign(arguments: ["rollout", "abort"] + words).status == 0)
+        let now = try #require(try agents(host).first)
+        let newest = try #require(try host.entry()["seq"] as? Int)
+        let then = try #require(try agents(host, "--entry", "\(newest)").first)
+        #expect(now["phase"] as? String == "quarantined")
+        for field in ["phase", "reason"] { #expect(then[field] as? String == now[field] as? String, "\(field)") }
+    }
+
     // MARK: who-can and check
 
     @Test("who-can and check answer for every version that takes sessions, and leave halted agents apart")

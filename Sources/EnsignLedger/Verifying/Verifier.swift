@@ -93,13 +93,25 @@ package struct Verifier {
         guard let commit = try ledger.newest() else {
             return Report(verdict: try highWater(nil) ?? .intact, entries: 0, tip: nil)
         }
+        return try verify(from: commit, progress)
+    }
+
+    private func verify(from commit: ObjectID, _ progress: @escaping @Sendable (Int64) -> Void) throws -> Report {
         let tip: RecordedEntry
         do {
             tip = try ledger.read(commit)
         } catch {
-            let newest = try HighWater.read(ledger.files.highWater(ledger.environment))?.sequence ?? 0
-            guard let stop = Stop(error, sequence: newest) else { throw error }
-            return Report(verdict: verdict(stop.broken, stop.missing), entries: 0, tip: nil)
+            let newest = try HighWater.read(ledger.files.highWater(ledger.environment))?.sequence
+            guard let stop = Stop(error, sequence: newest ?? 0) else { throw error }
+            // What somebody has put on top says nothing of the entries below.
+            guard newest == nil, stop.broken != nil, let below = entry(below: commit) else {
+                return Report(verdict: verdict(stop.broken, stop.missing), entries: 0, tip: nil)
+            }
+            var report = try verify(from: below.commit, progress)
+            if let above = Stop(error, sequence: below.entry.sequence + 1), report.verdict == .intact {
+                (report.verdict, report.tip) = (verdict(above.broken, above.missing), nil)
+            }
+            return report
         }
         let chain = try chain(from: commit)
         let newest = tip.entry.sequence
@@ -183,6 +195,17 @@ package struct Verifier {
 
     /// The most bytes of commits kept from building the chain until verification; others are read again.
     private static let maxKept = 64 << 20
+
+    /// The newest entry that can be read below a commit that is none; nil where a few hundred of them have none.
+    private func entry(below commit: ObjectID) -> RecordedEntry? {
+        var commit = commit
+        for _ in 0..<256 {
+            guard let parent = (try? ledger.repository.commit(commit))?.parents.first else { return nil }
+            if let entry = try? ledger.read(parent) { return entry }
+            commit = parent
+        }
+        return nil
+    }
 
     private func verdict(_ broken: Break?, _ missing: String?) -> Verdict {
         if let broken { return .broken(at: broken.sequence, why: broken.why) }

@@ -294,7 +294,10 @@ struct Successions {
         let isRenamed = succession.renamedFrom == other.agent
         // Nobody can remove a flagged agent and bring it back changed: anything that its team creates in that commit is
         // held.
-        let replaces = try isRenamed || other.isLeaving && isOfTeam(compiled.agent.team, other.agent.team)
+        // So does what leaves the team of one of whom nobody knows who it was.
+        let isOut = other.isUnknown && succession.renamedFrom?.team == other.agent.team
+        let replaces =
+            try isRenamed || isOut || other.isLeaving && isOfTeam(compiled.agent.team, other.agent.team)
         let isFlagged =
             other.artifacts.contains(where: compiled.identity.isNamed) || compiled.identity.isNamed(by: other.asked)
             || other.copy == compiled.agent

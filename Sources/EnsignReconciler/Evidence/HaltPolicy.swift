@@ -108,7 +108,8 @@ struct HaltPolicy {
                 by: Halt.killSwitch,
                 time: now,
                 rule: trip.rule.text,
-                observed: trip.observed
+                observed: trip.observed,
+                after: book.sequence
             )
         )
     }
@@ -130,7 +131,15 @@ struct HaltPolicy {
         state.kept.add(drift)
         let isStopped = (pending + records).contains { $0.kind == .halt && $0.scope.covers(agent) }
         guard drift.halts, !isStopped, book.haltedSince(agent, now) == nil else { return }
-        records.append(HaltRecord(scope: .agent(agent), reason: drift.sentence, by: Halt.guardian, time: now))
+        records.append(
+            HaltRecord(
+                scope: .agent(agent),
+                reason: drift.sentence,
+                by: Halt.guardian,
+                time: now,
+                after: book.sequence
+            )
+        )
     }
 }
 

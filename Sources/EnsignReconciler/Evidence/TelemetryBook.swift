@@ -19,6 +19,8 @@ package final class TelemetryBook {
     private let gate: HaltGate
 
     private var tip: RecordedEntry?
+    /// The number of the newest entry that it goes by; nil without one.
+    var sequence: Int64? { tip?.entry.sequence }
     private var recorded: RecordedTree
     private var known: [AgentID: RecordedAgent] = [:]
     /// Agents that have a route, or had one and are halted.

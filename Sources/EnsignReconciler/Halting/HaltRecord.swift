@@ -24,6 +24,8 @@ package struct HaltRecord: Sendable, Hashable {
     package var observed: Double?
     /// The number of the newest entry when somebody asked for it; nil where nobody looked.
     package var after: Int64?
+    /// The record that this one follows, of an agent that was given another name; nil for one that somebody asked for.
+    package var original: UInt64?
 
     package init(
         kind: Kind = .halt,
@@ -83,6 +85,7 @@ extension HaltRecord {
             "rule": rule.map { .string($0) } ?? .null,
             "observed": observed.flatMap { $0.isFinite ? JSONValue($0) : nil } ?? .null,
             "after": after.map { .integer($0) } ?? .null,
+            "original": original.map { .string(String($0, radix: 16)) } ?? .null,
         ]
     }
 
@@ -175,5 +178,6 @@ extension HaltRecord {
             after: json["after"]?.int
         )
         self.id = id
+        original = json["original"]?.string.flatMap { UInt64($0, radix: 16) }
     }
 }

@@ -92,7 +92,8 @@ package struct HaltSwitch: Sendable {
     /// - Parameter known: The records that were there when it was given.
     func meant(by request: OperatorRequest, known: Set<UInt64>?) throws -> OperatorRequest {
         guard let known, request.operation == .unhalt else { return request }
-        let newer = try file.remembered().filter { $0.kind == .halt && !known.contains($0.id) }
+        // One that follows an agent to another name is as old as the one that was asked for.
+        let newer = try file.remembered().filter { $0.kind == .halt && !known.contains($0.original ?? $0.id) }
         var rest = request
         rest.agents = rest.agents.filter { agent in !newer.contains { $0.scope.covers(agent) } }
         if let scope = rest.scope, newer.contains(where: { $0.scope == scope }) { rest.scope = nil }

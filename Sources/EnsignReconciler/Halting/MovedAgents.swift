@@ -14,7 +14,7 @@ package struct MovedAgents {
     /// The oldest first.
     let moves: [Move]
     /// The names that were given up, under which nobody is recorded.
-    private(set) var gone: Set<AgentID> = []
+    private let gone: Set<AgentID>
     /// The number of the newest entry when this run began; -1 when there was none.
     private let begun: Int64
 
@@ -75,9 +75,8 @@ package struct MovedAgents {
         _ record: HaltRecord,
         _ begun: Int64
     ) -> Bool {
-        if sequence > begun { return true }
         if let after = record.after { return sequence > after }
-        return time.advanced(seconds: slack) >= record.time.timestamp
+        return sequence > begun || time.advanced(seconds: slack) >= record.time.timestamp
     }
 
     /// Whether a stop is for the agent that has another name now.
@@ -85,9 +84,15 @@ package struct MovedAgents {
         guard record.scope.covers(move.from), Self.isMeanwhile(move.sequence, move.time, record, begun) else {
             return false
         }
-        if move.sequence > begun || record.after != nil || move.time >= record.time.timestamp { return true }
-        // Only times say it, and not for certain: whoever named the agent meant it, whoever named its team maybe not.
+        if move.sequence > begun || record.after != nil { return true }
+        // Only times say it, and not for certain: where somebody has the old name, that one was meant; and whoever named a team
+        // may not have meant who left it.
         return record.scope == .agent(move.from) && gone.contains(move.from)
+    }
+
+    /// The agents of a stop that have another name now, and no longer this one.
+    func gone(of record: HaltRecord) -> Set<AgentID> {
+        Set(moves.filter { gone.contains($0.from) && isMeant($0, by: record) }.map(\.from))
     }
 
     /// The stops that hold under the names that their agents have now, besides those under which they came.
@@ -100,6 +105,7 @@ package struct MovedAgents {
             else { continue }
             var record = meant
             record.id = UInt64.random(in: 1 ... .max)
+            record.original = meant.original ?? meant.id
             record.scope = .agent(move.to)
             known.append(record)
         }

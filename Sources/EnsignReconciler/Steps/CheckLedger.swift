@@ -55,7 +55,13 @@ extension ReconcileSession {
         let by = "\(reconciler.actor.name)@\(reconciler.actor.host)"
         let effect = try halts.pull(
             halted.map { agent in
-                HaltRecord(scope: .agent(agent), reason: "\(loss)", by: by, time: Moment(now))
+                HaltRecord(
+                    scope: .agent(agent),
+                    reason: "\(loss)",
+                    by: by,
+                    time: Moment(now),
+                    after: tip.entry.sequence
+                )
             }
         )
         // What cannot be remembered would be started by this very run.

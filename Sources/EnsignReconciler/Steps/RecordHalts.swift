@@ -18,7 +18,8 @@ extension ReconcileSession {
         var contents = try halts.file.read()
         try warn(of: contents)
         guard let before = tip, let accepted = before.acceptedSource else { return }
-        let (followed, gone) = try follow(more + contents.pending, before)
+        let moved = try moved(more + contents.pending, before)
+        let followed = try follow(more + contents.pending, moved)
         if let known { contents.pending.removeAll { !known.contains($0.id) } }
         contents.pending += followed
         let records = more + contents.pending
@@ -31,7 +32,7 @@ extension ReconcileSession {
             now: now,
             halts: try recorded.halts()
         )
-        for record in records { try recording.add(record, but: gone) }
+        for record in records { try recording.add(record, but: moved?.gone(of: record) ?? []) }
         if !recording.changes.isEmpty {
             try append(
                 draft(
@@ -53,12 +54,17 @@ extension ReconcileSession {
         settle(contents)
     }
 
+    /// Who has been given another name since somebody asked for these; nil where nobody is to be stopped.
+    private func moved(_ records: [HaltRecord], _ tip: RecordedEntry) throws -> MovedAgents? {
+        guard records.contains(where: { $0.kind == .halt }) else { return nil }
+        return try MovedAgents(ledger, tip, records, begun: begun)
+    }
+
     /// Stops that came while agents were given other names hold under those: whichever run gave them, and however it ended.
     ///
-    /// - Returns: The stops under the new names, in effect, and the names that were given up.
-    private mutating func follow(_ records: [HaltRecord], _ tip: RecordedEntry) throws -> ([HaltRecord], Set<AgentID>) {
-        guard records.contains(where: { $0.kind == .halt }) else { return ([], []) }
-        let moved = try MovedAgents(ledger, tip, records, begun: begun)
+    /// - Returns: The stops under the new names, in effect.
+    private mutating func follow(_ records: [HaltRecord], _ moved: MovedAgents?) throws -> [HaltRecord] {
+        guard let moved else { return [] }
         let followed = moved.following(records)
         if !followed.isEmpty { _ = try halts.pull(followed) }
         for record in followed {
@@ -68,7 +74,7 @@ extension ReconcileSession {
             report.followed.append(agent)
             report.warnings.append("\(move.from) goes on as \(agent), which is halted too")
         }
-        return (followed, moved.gone)
+        return followed
     }
 
     /// What is on record is no longer pending. Where the file cannot be written this is said, and found again: it is no

@@ -301,6 +301,8 @@ extension Attribution {
         // Who only calls says nothing of how it ended.
         if !run.isOfGateway { add(.success, hasSucceeded ? 1 : 0, occurred: hasSucceeded) }
         add(.latency, Double(run.end.nanoseconds(since: run.start)) / 1e9)
+        // What was not counted makes the rest no evidence.
+        guard group.dropped == 0 else { return samples }
         if let made = gateway.made(beside: group.tally(of: agent).made) {
             add(.steps, Double(max(0, made.calls)))
             add(.toolErrors, Double(max(0, made.failed)), occurred: made.failed > 0)

@@ -94,6 +94,9 @@ package struct Attribution: Sendable {
         package init() {}
     }
 
+    /// Whoever has no route here, in calls and inferences: one for all of them.
+    static let nobody = AgentID(team: "nobody-in-this-environment", name: "nobody-in-this-environment")
+
     package let environment: String
     let limits: Limits
     var traces: TraceTable
@@ -212,6 +215,10 @@ package struct Attribution: Sendable {
         event.settleName(context)
         event.claimant = claimant(event.claim, context)
         let mayNotSpeak = admit(&event, context)
+        // Names that telemetry makes up take nobody's room: what is said of them counts for none of them.
+        if !event.operation.isAround, let named = event.claimant, context.routes[named] == nil {
+            event.claimant = Self.nobody
+        }
         let isWeak = event.isWeakRun(context)
         if event.operation.isAround, !isWeak {
             guard traces[event.key]?.links[event.span] == nil else { return }

@@ -29,8 +29,9 @@ struct Group: Sendable {
     /// How much was said of agents for which there was no room.
     var dropped: Int64 = 0
 
-    /// The most agents that are told apart. Work of more under one span is made up: what a span costs is bounded by this.
-    static let claimedLimit = 128
+    /// The most agents that are told apart; those without a route here are one of them. Work of more under one span is made up:
+    /// what a span costs is bounded by this.
+    static let claimedLimit = 256
     static let waitingLimit = 256
     static let evaluationLimit = 64
     static let aliasLimit = 64
