@@ -16,9 +16,9 @@ extension Verb {
         discussion: """
             Compares what a commit or the work tree declares with what the ledger says is live. Without REV it plans the \
             desired branch, and on another branch what is checked out. Without a ledger it compares with the tip of the \
-            desired branch, and says so. On the host it is what the next reconcile does; another clone says what it \
-            cannot know. Of an agent of which the gateway only observes, or no longer (mode), it says what would have \
-            been refused. Nothing is changed.
+            desired branch, and that with what was pushed of it, and says so. On the host it is what the next reconcile \
+            does; another clone says what it cannot know. Of an agent of which the gateway only observes, or no longer \
+            (mode), it says what would have been refused. Nothing is changed.
             """,
         arguments: [
             Argument(
