@@ -303,6 +303,34 @@ class RealTests(unittest.TestCase):
         self.commit("a frozen version")
         self.assertIn(self.ci().returncode, (3, 4))
 
+    def test_the_check_refuses_a_version_that_has_not_soaked_as_the_host_does(self) -> None:
+        run("git", "config", "ensign.environments", "dev staging prod", folder=self.host)
+        self.edit("environments/prod/environment.yaml", "promotesFrom: staging\n", "promotesFrom: staging\n  soak: 1h\n")
+        self.commit("a soak")
+        self.git("push", "-q", "origin", "HEAD:main")
+        for name in ("dev", "staging", "prod"):
+            run("ensign", "reconcile", "--env", name, folder=self.host, PATH=self.path)
+        self.git("fetch", "-q", "origin")
+        self.edit("environments/prod/agents/support/refund-triage.yaml", "version: 1.4.0", "version: 1.5.0")
+        self.commit("too early")
+        done = self.ci()
+        self.assertEqual(done.returncode, 4, done.stdout + done.stderr)
+        self.assertIn("soak until", done.stderr)
+        self.assertIn("main: refused: support/refund-triage 1.5.0 is not proven", done.stderr)
+        # The plans are against what is live, not against the branch.
+        self.assertNotIn("7 to create", done.stderr)
+        # Where the order alone is asked for, the same change has it.
+        self.git("reset", "-q", "--hard", "origin/main")
+        self.edit("environments/prod/environment.yaml", "soak: 1h", "soak: 0s")
+        self.commit("no soak")
+        self.git("push", "-q", "origin", "HEAD:main")
+        run("ensign", "reconcile", "--env", "prod", folder=self.host, PATH=self.path)
+        self.git("fetch", "-q", "origin")
+        self.edit("environments/prod/agents/support/refund-triage.yaml", "version: 1.4.0", "version: 1.5.0")
+        self.commit("proven")
+        done = self.ci()
+        self.assertEqual(done.returncode, 0, done.stderr)
+
     def test_the_probe_of_the_page_tells_a_host_that_reconciles_from_one_that_does_not(self) -> None:
         page = (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8")
         block = page.partition("- >-\n")[2].partition("initialDelaySeconds")[0]

@@ -16,6 +16,10 @@ host=$(mktemp -d)
 trap 'rm -rf "$host"' EXIT
 old=$(git rev-parse "$base^{commit}") new=$(git rev-parse HEAD)
 git clone -q --bare --shared . "$host/fleet.git"
+# A clone leaves the ledgers behind; without them no soak is looked at, and the hook compares with the branch. A client takes
+# them as they were fetched: only who writes a ledger must have its key.
+git -C "$host/fleet.git" fetch -q origin '+refs/ensign/ledger/*:refs/ensign/ledger/*' || status=$?
+git -C "$host/fleet.git" config ensign.client true
 git -C "$host/fleet.git" update-ref refs/heads/main "$old"
 (cd "$host/fleet.git" && echo "$old $new refs/heads/main" | ensign hook pre-receive) || status=$?
 exit "$status"
