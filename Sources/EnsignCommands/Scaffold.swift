@@ -312,7 +312,7 @@ struct Scaffold {
         throw UsageError(
             message: "there is no team '\(team)'",
             hint: "did you mean '\(nearest)'? If it is another team, write fleet/teams/\(team).yaml first",
-            verb: "new"
+            verb: invocation.verb.name
         )
     }
 
@@ -322,7 +322,7 @@ struct Scaffold {
 
     func requireName(_ name: String) throws {
         guard Name.isValid(name) else {
-            throw UsageError(message: "'\(name)' is not a name: \(Name.rule)", verb: "new")
+            throw UsageError(message: "'\(name)' is not a name: \(Name.rule)", verb: invocation.verb.name)
         }
     }
 

@@ -123,6 +123,7 @@ struct AgentFilesImport {
         outcome.differences = [ImportDifference(.added, id)]
         if let prompt { _ = try destination.put("\(folder)/prompt.md", prompt) }
         outcome.state = try destination.put("\(folder)/agent.yaml", Array(manifest.utf8)) ? .created : .wouldCreate
+        if let new = try destination.declare(team) { outcome.decisions.append(new) }
         return outcome
     }
 }

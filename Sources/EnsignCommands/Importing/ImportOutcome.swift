@@ -14,6 +14,8 @@ struct ImportOutcome {
     var decisions: [ImportDecision] = []
     /// Why nothing could be imported at all.
     var failure: String?
+    /// The last words of a server that could not be asked.
+    var said: [String] = []
     var hints: [String] = []
 
     enum State: String {
@@ -80,7 +82,8 @@ extension Invocation {
     private func show(_ outcome: ImportOutcome, isOneOfSeveral: Bool) {
         if let failure = outcome.failure {
             console.note("ensign: error: \(outcome.name.onOneLine(utf8: 140)): \(failure)")
-            for hint in outcome.hints { console.note("  \(hint)") }
+            for line in outcome.said { console.note("  \(line)") }
+            for hint in outcome.hints { console.note("  \(console.paintNote("hint", .cyan)): \(hint.onOneLine)") }
         }
         if let path = outcome.path {
             console.line(isQuiet ? path : "\(path): \(Self.words(outcome.state))")

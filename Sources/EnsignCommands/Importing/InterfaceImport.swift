@@ -20,6 +20,7 @@ struct InterfaceImport {
             )
         }
         let destination = try ToolDestination(invocation)
+        try destination.requireOwner(of: name)
         guard let bytes = try Files.read(file, limit: 64 << 20) else {
             throw Failure(message: "there is no file '\(file)'")
         }

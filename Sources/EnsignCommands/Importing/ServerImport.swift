@@ -27,6 +27,7 @@ struct ServerImport {
             throw UsageError(message: "'import mcp' needs the NAME of the tool", verb: invocation.verb.name)
         }
         try requireName(name)
+        try destination.requireOwner(of: name)
         return invocation.show([try named(name, source, destination)])
     }
 
@@ -134,7 +135,7 @@ struct ServerImport {
         } catch {
             var outcome = ImportOutcome(name: name, path: nil, state: .failed)
             outcome.failure = LiteralSecrets.hidden(secrets.hidden(error.description))
-            outcome.hints = error.said.split(separator: "\n").suffix(6).map {
+            outcome.said = error.said.split(separator: "\n").suffix(6).map {
                 LiteralSecrets.hidden(secrets.hidden(String($0)))
             }
             return outcome
@@ -205,10 +206,9 @@ struct ServerImport {
         for server in off where !invocation.isQuiet && invocation.format == .text {
             invocation.console.note("\(server.name): disabled in \(file), so it is left alone; its NAME takes it")
         }
-        var outcomes: [ImportOutcome] = []
-        for server in configuration.servers where only != nil || !server.isOff {
-            outcomes.append(try ask(server, destination))
-        }
+        let wanted = configuration.servers.filter { only != nil || !$0.isOff }
+        for server in wanted { try destination.requireOwner(of: server.name) }
+        var outcomes = try wanted.map { try ask($0, destination) }
         for entry in configuration.odd {
             var outcome = ImportOutcome(name: entry.name.onOneLine(utf8: 70), path: nil, state: .failed)
             outcome.failure = entry.why

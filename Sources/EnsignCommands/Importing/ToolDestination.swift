@@ -31,26 +31,40 @@ struct ToolDestination {
         return try site.fleet(at: "HEAD", today: invocation.today).fleet
     }
 
-    /// The team that is to own what is new.
+    /// The team that is to own what is new. One that `--team` names may be new, too.
     func owner() throws -> String {
-        let teams = try fleet.names(in: "teams", files: true)
         if let named = invocation["team"] {
-            guard teams.contains(named) else {
-                throw Failure(
-                    message: "there is no team \(named.quoted(utf8: 70))",
-                    hints: [Suggestion.hint(for: named, among: teams, plural: "teams") ?? "", "ensign new team NAME"]
-                )
-            }
+            try scaffold.requireName(named)
+            try scaffold.refuseSlip(in: named)
             return named
         }
+        let teams = try fleet.names(in: "teams", files: true)
         guard let only = teams.first, teams.count == 1 else {
             throw UsageError(
-                message: teams.isEmpty ? "there is no team yet" : "there are several teams: name the owner with --team",
-                hint: teams.isEmpty ? "ensign new team NAME" : "teams: \(teams.prefix(8).joined(separator: ", "))",
+                message: "there \(teams.isEmpty ? "is no team yet" : "are several teams"): name the owner with --team",
+                hint: teams.isEmpty
+                    ? "'--team NAME' declares the team, too" : "teams: \(teams.prefix(8).joined(separator: ", "))",
                 verb: invocation.verb.name
             )
         }
         return only
+    }
+
+    /// Finds out whether a tool would have an owner: before its source is started or asked.
+    func requireOwner(of tool: String) throws {
+        if try fleet.toolVersions(tool).isEmpty { _ = try owner() }
+    }
+
+    /// Declares the owner of what was imported, if it is new.
+    ///
+    /// - Returns: What is to be looked at then; nil for a team that is there.
+    func declare(_ team: String) throws -> ImportDecision? {
+        let path = RepositoryPath.team(team)
+        // Of the next of several sources the file is there already.
+        guard try !fleet.names(in: "teams", files: true).contains(team), !has(path) else { return nil }
+        let isWritten = try put(path, Array(ManifestTemplate.smallTeam(member: scaffold.member).utf8))
+        let why = "\(path) \(isWritten ? "is new" : "would be new"): say who its members are"
+        return ImportDecision(.look, "team", why)
     }
 
     /// Those that `--only` names; all without it.
@@ -111,7 +125,9 @@ struct ToolDestination {
             if let kept = Self.kept(present.text, path, server) { outcome.decisions.append(kept) }
             if result.differences.isEmpty { return unchanged(name, present, outcome) }
         }
-        return try write(text, name, target, continuing: present, outcome)
+        outcome = try write(text, name, target, continuing: present, outcome)
+        if present == nil, outcome.state != .refused, let new = try declare(owner) { outcome.decisions.append(new) }
+        return outcome
     }
 
     /// A manifest that says what its source offers; refused where it is none.

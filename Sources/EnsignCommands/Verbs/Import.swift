@@ -74,7 +74,7 @@ extension Verb {
         formats: [.text, .json],
         examples: [
             Example(
-                command: "ensign import mcp git --command 'uvx mcp-server-git'",
+                command: "ensign import mcp git --command 'uvx mcp-server-git' --team it",
                 meaning: "fleet/tools/git/<version>.yaml from a server that runs"
             ),
             Example(
