@@ -6,11 +6,13 @@ ENSIGN names the built program; ensign-gateway is beside it. Run with `python3 -
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 import unittest
 from typing import Any
 
 from clients import Client, reason, words
-from world import GATEWAY, Case, World
+from world import GATEWAY, ROOT, Case, World
 
 
 class RecordTests(Case):
@@ -84,14 +86,36 @@ class RecordTests(Case):
         heads.write_text(heads.read_text().splitlines(keepends=True)[0])
         world.gateway("verify")
         self.assertIn("it was cut", world.gateway("verify", "--heads", str(kept), wanted=5))
-        # Stock tools check a head.
-        head = json.loads(kept.read_text().splitlines()[-1])
-        signature = world.folder / "head.sig"
-        signature.write_text(head.pop("signature"))
-        text = json.dumps(head, sort_keys=True, separators=(",", ":")) + "\n"
-        (world.folder / "signers").write_text("gateway " + (world.state / "gateway.pub").read_text())
-        words_ = ["-Y", "verify", "-f", "signers", "-I", "gateway", "-n", "ensign-log", "-s", str(signature)]
-        world.run(["ssh-keygen", *words_], world.folder, text=text)
+
+    def test_the_commands_of_the_page_check_a_head_and_tie_it_to_its_line(self) -> None:
+        world = self.logged()
+        page = (ROOT / "docs" / "formats" / "decision-log.md").read_text(encoding="utf-8").partition("## Heads")[2]
+        script = "\n".join(line[2:] for line in page.splitlines() if line.startswith("$ "))
+        folder = world.folder / "own"
+
+        def said() -> list[str]:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            environment = {**world.environment, "state": str(world.state)}
+            done = subprocess.run(
+                ["sh", "-euc", script], cwd=folder, env=environment, capture_output=True, encoding="utf-8"
+            )
+            self.assertEqual(done.returncode, 0, done.stderr)
+            return [line.partition(" ")[0] for line in done.stdout.splitlines()]
+
+        good, digest, line, previous, before = said()
+        self.assertEqual((good, digest, previous), ("Good", f"sha256:{line}", f"sha256:{before}"))
+        # Also where a day is compressed, and where the line is another one.
+        file = self.file(world)
+        whole = file.read_text()
+        file.write_text(whole.replace("refund", "lookup"))
+        good, digest, line, previous, before = said()
+        self.assertEqual(good, "Good")
+        self.assertNotEqual(digest, f"sha256:{line}")
+        file.write_text(whole)
+        subprocess.run(["gzip", str(file)], check=True)
+        good, digest, line, previous, before = said()
+        self.assertEqual((digest, previous), (f"sha256:{line}", f"sha256:{before}"))
 
     def test_with_a_full_disk_what_only_reads_goes_on_and_the_rest_is_refused(self) -> None:
         world = self.world()
