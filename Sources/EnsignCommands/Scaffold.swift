@@ -192,7 +192,8 @@ struct Scaffold {
         let path = RepositoryPath.deployment(agent, in: target)
         let result = try write(
             [path: ManifestTemplate.deployment(version, needs: manifest?.tools ?? [])],
-            next: "grant in \(path) what it may call there, then ensign plan --env \(target) --worktree"
+            next:
+                "grant in \(path) what it may call there, raise autonomy there for what does not only read, then ensign plan --env \(target) --worktree"
         )
         for delegate in manifest?.delegates ?? [] where try !fleet.deploys(delegate.value, in: target) {
             note("It hands work to \(delegate.value): ensign new deployment \(delegate.value) --env \(target)")

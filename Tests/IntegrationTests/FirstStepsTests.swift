@@ -81,7 +81,8 @@ import Testing
                 "then ensign new deployment support/greeter --env staging"
             )
         )
-        #expect(try done("new deployment support/greeter --env staging").contains("Next: "))
+        let deployed = try done("new deployment support/greeter --env staging")
+        #expect(deployed.contains("Next: grant in environments/staging/") && deployed.contains("raise autonomy there"))
         try done("new deployment support/greeter --env prod")
         #expect(
             try ensign("validate").errors.contains(
