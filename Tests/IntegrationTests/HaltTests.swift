@@ -94,7 +94,9 @@ import Testing
         let host = try host()
         let before = try Data(contentsOf: URL(fileURLWithPath: "\(host.live())/\(Self.triage)"))
         let command = ["halt"] + scope + ["--env", "prod", "--reason", "it lies"]
-        #expect(try host.ensign(arguments: command).status == 0)
+        let first = try host.ensign(arguments: command)
+        let ending = "until 'ensign resume \(scope.joined(separator: " "))'"
+        #expect(first.status == 0 && first.errors.contains(ending) == (scope[0].hasPrefix("--")), "\(first.errors)")
         let count = try host.entries().count
         try before.write(to: URL(fileURLWithPath: "\(host.live())/\(Self.triage)"))
         let again = try host.ensign(arguments: command)

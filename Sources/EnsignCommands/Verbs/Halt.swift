@@ -74,20 +74,26 @@ extension Invocation {
     }
 }
 
+extension HaltScope {
+    /// As the command line names it: `--team support`.
+    fileprivate var words: String {
+        switch self {
+        case .agent(let agent): agent.description
+        case .team(let team): "--team \(team)"
+        case .all: "--all"
+        }
+    }
+}
+
 extension Invocation {
     /// Stops begin and end on the host. Elsewhere it says the command to run there, and the other way.
     func requireHost(_ site: Site, _ environment: String, _ scope: HaltScope, halted: Bool) throws {
         var named: AgentID?
-        let what: String
-        switch scope {
-        case .agent(let agent): (named, what) = (agent, agent.description)
-        case .team(let team): what = "--team \(team)"
-        case .all: what = "--all"
-        }
+        if case .agent(let agent) = scope { named = agent }
         if case .team(let team) = scope, !site.reconciles, let near = site.teamCalled(team, today: today) {
             throw UsageError(message: "there is no team '\(team)'", hint: "did you mean '\(near)'?", verb: verb.name)
         }
-        let words = "ensign \(verb.name) \(what) --env \(environment) --reason ..."
+        let words = "ensign \(verb.name) \(scope.words) --env \(environment) --reason ..."
         try site.requireHost(words, environment, named, halted: halted)
     }
 }
@@ -219,7 +225,7 @@ private struct HaltCommand {
         }
         if scope.coversLater {
             invocation.console.note(
-                "\(environment): \(scope) stays halted, with what comes later, until 'ensign resume' with the same"
+                "\(environment): \(scope) stays halted, with what comes later, until 'ensign resume \(scope.words)'"
             )
         }
         if !effect.removed.isEmpty {
