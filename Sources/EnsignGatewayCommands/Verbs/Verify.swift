@@ -58,7 +58,9 @@ extension Verb {
         )
         let console = invocation.console
         if invocation.format == .json {
-            invocation.json(check.json)
+            var members = check.json.object ?? [:]
+            members["unproven"] = unproven(check).map(JSONValue.string)
+            invocation.json(.object(members))
         } else {
             for problem in check.problems {
                 let line = problem.line > 0 ? ":\(problem.line)" : ""
@@ -76,7 +78,17 @@ extension Verb {
         var text = "\(verdict): \(counted(check.lines, "line"))\(range), \(counted(check.heads, "signed head"))"
         if check.open > 0 { text += ", \(counted(check.open, "call")) without an outcome yet" }
         if log.secret == nil { text += "; without the log's secret only the chain was checked" }
-        if log.key == nil { text += "; without the gateway's key no head was checked" }
+        if let unproven = unproven(check) {
+            text += "; \(unproven)"
+        } else if log.key == nil {
+            text += "; without the gateway's key no head was checked"
+        }
         return text
+    }
+
+    /// What files alone cannot prove; nil where there was a head.
+    private static func unproven(_ check: LogCheck) -> String? {
+        guard check.heads == 0 else { return nil }
+        return "no signed head was there, so nothing proves that the end is there: --heads names heads that were kept"
     }
 }
