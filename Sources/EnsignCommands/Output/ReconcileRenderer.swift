@@ -39,7 +39,7 @@ struct ReconcileRenderer {
         said += list(answer.guards.map(\.line))
         said += changes
         if !quiet {
-            // What is quarantined is said below, with what to do about it.
+            // What is quarantined is said below, with what to do about it; a soak that has just begun is said above.
             said += list((report.plan?.held ?? []).filter { !isExplained($0) }.map(line))
             said += list(
                 (report.plan?.leaving ?? []).map { "\($0.agent) stays, its removal waits: \($0.sentence)" }
@@ -140,7 +140,11 @@ struct ReconcileRenderer {
     }
 
     private func isExplained(_ held: HeldAgent) -> Bool {
-        held.reason == .quarantined && report.branches.disagreements.contains { $0.agent == held.agent }
+        if held.reason == .quarantined { return report.branches.disagreements.contains { $0.agent == held.agent } }
+        guard held.reason == .soaking, let because = held.because else { return false }
+        return (report.plan?.changes ?? []).contains { planned in
+            planned.agent == held.agent && lines(planned).contains { $0.contains(because.onOneLine) }
+        }
     }
 
     private func findings(warnings: Bool) -> [Said] {
@@ -150,8 +154,8 @@ struct ReconcileRenderer {
     }
 
     private func line(_ held: HeldAgent) -> String {
-        "\(held.agent) stays as it is: \(held.wanted.version) is \(held.reason.words)"
-            + (held.reason == .soaking ? held.because.map { ": \($0.onOneLine)" } ?? "" : "")
+        let why = held.reason == .soaking ? held.because.map { "waits: \($0.onOneLine)" } : nil
+        return "\(held.agent) stays as it is: \(held.wanted.version) \(why ?? "is \(held.reason.words)")"
     }
 
     /// The most changes that are named one by one; the ledger has them all.
