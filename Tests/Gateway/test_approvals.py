@@ -99,6 +99,16 @@ class ApprovalTests(Case):
         runs = [line["run"] for line in world.decisions() if line["kind"] == "intent"]
         self.assertTrue(runs[0] == runs[2] != runs[1], runs)
 
+    def test_a_file_with_another_name_is_refused_and_the_hint_says_how_it_is_called(self) -> None:
+        world = self.world(approval="manager")
+        ada = world.trust("ada@example.com")
+        with self.client(world) as client:
+            id, _ = self.request(client, {"payment": "p", "amount": 50})
+            own = Path(self.sign(world, id, ada)).rename(world.folder / "mine.sig")
+            said = world.failing("approvals", "submit", str(own), wanted=4)
+        self.assertIn("there is no request mine", said)
+        self.assertIn("  hint: the file's name says which request: ID.sig or ID.jwt", said)
+
     def test_what_is_signed_wrongly_does_not_count(self) -> None:
         world = self.world(approval="manager")
         ada = world.trust("ada@example.com")

@@ -71,7 +71,11 @@ package struct ApprovalOffice: Sendable {
         }
     }
 
-    static func error(_ message: String) -> JSONValue { ["error": .string(message.onOneLine(utf8: 1_000))] }
+    static func error(_ message: String, hint: String? = nil) -> JSONValue {
+        var members: JSONObject = ["error": .string(message.onOneLine(utf8: 1_000))]
+        members["hint"] = hint.map(JSONValue.string)
+        return .object(members)
+    }
 
     private var now: Timestamp { Timestamp(seconds: Machine.now) }
 
@@ -124,7 +128,10 @@ package struct ApprovalOffice: Sendable {
 
     private func submit(_ id: String, _ answer: [UInt8], _ isToken: Bool) throws(RecordFailure) -> JSONValue {
         guard answer.count <= ApprovalFolder.mostBytes else { return Self.error("the answer is too long") }
-        guard let request = try gateway.approvals.request(id) else { return Self.error("there is no request \(id)") }
+        guard let request = try gateway.approvals.request(id) else {
+            let hint = "the file's name says which request: ID.sig or ID.jwt, with the ID of 'approvals list'"
+            return Self.error("there is no request \(id)", hint: hint)
+        }
         let state = try state(request)
         guard state == "open" else { return Self.error("request \(id) is \(state): nothing can be answered any more") }
         guard let rule = approvers.rule(of: request) else {

@@ -176,7 +176,9 @@ private struct ApprovalsClient {
         case .socket(let path): answer = try SocketConnector.ask(path, question.json)
         case .state(let gateway): answer = ApprovalOffice(gateway).answer(question)
         }
-        if let message = answer["error"]?.string { throw Failure(message: message, code: .refused) }
+        if let message = answer["error"]?.string {
+            throw Failure(message: message, hints: answer["hint"]?.string.map { [$0] } ?? [], code: .refused)
+        }
         return answer
     }
 }
