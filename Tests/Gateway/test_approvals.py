@@ -109,6 +109,22 @@ class ApprovalTests(Case):
         self.assertIn("there is no request mine", said)
         self.assertIn("  hint: the file's name says which request: ID.sig or ID.jwt", said)
 
+    def test_the_commands_of_the_page_check_an_approval_that_was_used(self) -> None:
+        world = self.world(approval="manager")
+        ada = world.trust("ada@example.com")
+        with self.client(world) as client:
+            id, _ = self.request(client, {"payment": "p", "amount": 50})
+            world.gateway("approvals", "submit", self.sign(world, id, ada))
+            self.assertIsNone(reason(client.call("payments__refund", {"payment": "p", "amount": 50})))
+        page = (ROOT / "docs" / "approvals.md").read_text(encoding="utf-8").partition("## Checking an approval")[2]
+        (command, *_) = [line[2:] for line in page.splitlines() if line.startswith("$ ")]
+        variables = f"state='{world.state}'; id='{id}'; "
+        good = ["sh", "-euc", variables + command]
+        self.assertIn('Good "ensign-approval" signature for ada@example.com', world.run(good, world.repository))
+        request = world.state / f"approvals/requests/{id}.json"
+        request.write_text(request.read_text().replace("50", "51"))
+        world.run(good, world.repository, wanted=255)
+
     def test_what_is_signed_wrongly_does_not_count(self) -> None:
         world = self.world(approval="manager")
         ada = world.trust("ada@example.com")
