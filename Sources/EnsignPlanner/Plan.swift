@@ -246,7 +246,7 @@ package struct PruneRefusal: Sendable, Hashable {
 
     package var message: String {
         isEmpty
-            ? "this would remove all \(live) live agents"
+            ? live == 1 ? "this would remove the one live agent" : "this would remove all \(live) live agents"
             : "this would remove \(removed) of \(live) live agents; at most \(allowed) at once"
     }
 }

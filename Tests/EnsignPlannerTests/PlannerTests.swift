@@ -172,7 +172,7 @@ struct PlannerTests {
         let one = try two.with([agents[0]])
         let refusal = try #require(try one.plan([], share: 1, allowPrune: false).refusal)
         #expect((refusal.removed, refusal.live, refusal.allowed, refusal.isEmpty) == (1, 1, 1, true))
-        #expect(refusal.message == "this would remove all 1 live agents")
+        #expect(refusal.message == "this would remove the one live agent")
     }
 
     @Test("An empty result is refused whatever the share; replacing everything is not empty")
