@@ -136,7 +136,8 @@ extension RolloutReport.Row {
     package func waitsFor(isHost: Bool) -> String? {
         if let leaving { return "other agents, before it is removed: \(leaving)" }
         if case .soaking(_, let soak)? = state.rollout, held != .quarantined {
-            return "its soak: \(because ?? soak.why)"
+            let why = because ?? soak.why
+            return why.hasPrefix("soak ") ? "its \(why)" : "its soak: \(why)"
         }
         if let held { return held.waitsFor(isHost: isHost, silence: verdict?.report?.silent) }
         if state.canary != nil { return "the end of the hold" }
