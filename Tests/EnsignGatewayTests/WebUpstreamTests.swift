@@ -162,20 +162,12 @@ struct WebUpstreamTests {
         _ = try outcome.result()
     }
 
-    @Test("a session that the server has forgotten is begun again, and the call is made once")
-    func sessions() throws {
-        let server = try server("legacy")
-        let upstream = server.upstream()
-        _ = try upstream.call(call("forget")).result()
-        #expect(try upstream.call(call("echo", ["a": 1])).result()["structuredContent"] == ["a": 1])
-        let methods = try seen().compactMap { $0.message["method"]?.string }
-        #expect(methods.filter { $0 == "initialize" }.count == 2)
-        #expect(methods.filter { $0 == "tools/call" }.count == 3)
-    }
-
-    @Test("a server that says 400 of a session that it has forgotten is asked in a new one, and no call is sent twice")
-    func deniedSessions() throws {
-        let server = try server("denies")
+    @Test(
+        "a server that has forgotten its session, by 404 or 400, is asked in a new one, and no call is sent twice",
+        arguments: ["legacy", "denies"]
+    )
+    func forgottenSessions(behaviour: String) throws {
+        let server = try server(behaviour)
         let upstream = server.upstream()
         _ = try upstream.call(call("forget")).result()
         #expect(failure(upstream.call(call("echo")))?.kind == .forgotten)
@@ -185,11 +177,26 @@ struct WebUpstreamTests {
         #expect(try upstream.listing(within: .seconds(20)).tools.count == 3)
         #expect(try upstream.call(call("echo", ["a": 1])).result()["structuredContent"] == ["a": 1])
         // What means the call is not taken for a lost session.
-        let outcome = upstream.call(call("status", ["status": 400]))
-        #expect(failure(outcome)?.kind == .answered(status: 400) && failure(outcome)?.isSent == false)
+        for status in [400, 404] {
+            let outcome = upstream.call(call("status", ["status": .integer(Int64(status))]))
+            #expect(failure(outcome)?.kind == .answered(status: status) && failure(outcome)?.isSent == false)
+        }
         let methods = try seen().compactMap { $0.message["method"]?.string }
         #expect(methods.count { $0 == "initialize" } == 3)
-        #expect(methods.count { $0 == "tools/call" } == 6)
+        #expect(methods.count { $0 == "tools/call" } == 7)
+    }
+
+    @Test("an error by 404 is the answer to the call, which is sent once; a session that is lost is begun again")
+    func errorsByStatus() throws {
+        let server = try server("echoes")
+        let upstream = server.upstream()
+        guard case .refused(-32000, "no") = upstream.call(call("missing")) else { return #expect(Bool(false)) }
+        _ = try upstream.call(call("forget")).result()
+        guard case .refused(-32600, _) = upstream.call(call("echo")) else { return #expect(Bool(false)) }
+        #expect(try upstream.call(call("echo", ["a": 1])).result()["structuredContent"] == ["a": 1])
+        let methods = try seen().compactMap { $0.message["method"]?.string }
+        #expect(methods.count { $0 == "initialize" } == 2)
+        #expect(methods.count { $0 == "tools/call" } == 4)
     }
 
     @Test("connections are kept, calls run beside each other, and each gets its own answer")

@@ -8,8 +8,8 @@ enum WebEnding: Sendable {
     case notSent(UpstreamFailure)
     case unknown(UpstreamFailure)
 
-    /// Whether the server has done nothing, and says so.
-    var isRefusal: Bool {
+    /// Whether it is no success: the server did not take the request, or answers it with an error.
+    private var isRefusal: Bool {
         switch self {
         case .notSent, .answer(.error): true
         case .unknown, .answer(.result): false
@@ -20,6 +20,9 @@ enum WebEnding: Sendable {
     var isWithoutAnswer: Bool {
         if case .notSent = self { true } else { false }
     }
+
+    /// Whether it may mean that the server no longer knows the session: 404, or, as many do, 400 without an answer.
+    func maySayForgotten(_ status: Int) -> Bool { status == 404 && isRefusal || status == 400 && isWithoutAnswer }
 
     var failure: UpstreamFailure {
         switch self {

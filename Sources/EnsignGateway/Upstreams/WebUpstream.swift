@@ -5,7 +5,8 @@ import EnsignSystem
 /// A server behind the gateway that is reached by HTTP (MCP 2025-03-26 to 2026-07-28, "Streamable HTTP").
 ///
 /// Servers of both eras are asked in the newer one, which has no sessions that could be lost. A session that the server no
-/// longer knows is begun again, and the request, which it has not looked at, is sent again where the server says so plainly.
+/// longer knows is begun again, and a request for a list is sent again there. A call never is: nobody here knows what it would do
+/// twice.
 package final class WebUpstream: Upstream {
     private struct State {
         var greeting: Greeting?
@@ -182,7 +183,7 @@ package final class WebUpstream: Upstream {
         var cancellation = Cancellation()
     }
 
-    /// Asks in the server's era; once more in a new session where the old one has been lost.
+    /// Asks in the server's era; once more in a new session where the old one has been lost. A call is sent once.
     private func ask(_ question: Question) -> WebEnding {
         var ending = WebEnding.unknown(UpstreamFailure(.ended, "the server was not asked"))
         for _ in 0..<2 {
@@ -194,21 +195,15 @@ package final class WebUpstream: Upstream {
             }
             let found = exchange(question, greeting.era, greeting.session)
             ending = found.ending
-            guard greeting.session != nil else { return ending }
-            switch found.status {
-            // The server no longer knows the session, so that nothing was looked at.
-            case 404 where ending.isRefusal: forget(greeting)
-            // Many servers say it like this. Of a call it may mean the arguments, and that one is not sent again by itself.
-            case 400 where ending.isWithoutAnswer:
-                guard question.call != nil else {
-                    forget(greeting)
-                    continue
-                }
+            guard greeting.session != nil, ending.maySayForgotten(found.status) else { return ending }
+            guard question.call == nil else {
+                // It may mean the arguments, and may have been done. The gate decides whether it is sent again.
                 guard !knows(greeting, question) else { return ending }
                 forget(greeting)
+                guard ending.isWithoutAnswer else { return ending }
                 return .notSent(UpstreamFailure(.forgotten, "the server no longer knows its session"))
-            default: return ending
             }
+            forget(greeting)
         }
         return ending
     }
@@ -218,7 +213,9 @@ package final class WebUpstream: Upstream {
         var ping = Question(method: "ping", deadline: question.deadline)
         ping.cancellation = question.cancellation
         let found = exchange(ping, greeting.era, greeting.session)
-        return !([400, 404].contains(found.status) && found.ending.isWithoutAnswer)
+        // It knows no ping.
+        if case .answer(.error(ProtocolError.unknownMethod, _)) = found.ending { return true }
+        return !found.ending.maySayForgotten(found.status)
     }
 
     private func forget(_ greeting: Greeting) {

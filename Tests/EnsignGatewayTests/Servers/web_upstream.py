@@ -90,7 +90,7 @@ class Handler(BaseHTTPRequestHandler):
             error = {"code": -32600, "message": "Session not found"}
             if BEHAVIOUR == "denies":
                 return self.plain({"jsonrpc": "2.0", "id": "server-error", "error": error}, 400)
-            return self.plain({"jsonrpc": "2.0", "id": number, "error": error}, 404)
+            return self.plain({"jsonrpc": "2.0", "id": number if BEHAVIOUR == "echoes" else None, "error": error}, 404)
         if number is None:
             return self.plain(None, 202)
         if method == "ping":
@@ -154,6 +154,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.connection.close()
         if name == "status":
             return self.plain(None, arguments["status"])
+        if name == "missing":
+            return self.plain({"jsonrpc": "2.0", "id": reply(0)["id"], "error": {"code": -32000, "message": "no"}}, 404)
         if name == "mismatch":
             return self.plain({"jsonrpc": "2.0", "id": reply(0)["id"], "error": {"code": -32020, "message": "no"}}, 400)
         if name == "error":
