@@ -85,6 +85,22 @@ class ImpatientTests(Case):
         self.assertEqual([(reason(each), words(each)) for each in answers], [(None, "done")] * 2)
         self.assertEqual(len(world.calls()), 1)
 
+    def test_whoever_waits_for_a_process_that_hangs_is_told_so_when_the_time_of_the_call_is_over(self) -> None:
+        world = self.world("slow:30", fleet={**FLEET, TOOL: FLEET[TOOL].replace("timeout: 5s", "timeout: 2s")})
+        hung = Client(world, "--run", "r1")
+        try:
+            hung.send({"jsonrpc": "2.0", "id": 9, "method": "tools/call", "params": {"name": "payments__refund", "arguments": REFUND}})
+            eventually(world.calls)
+            hung.process.send_signal(signal.SIGSTOP)
+            with Client(world, "--run", "r1") as client:
+                started = time.monotonic()
+                self.assertEqual(reason(client.call("payments__refund", REFUND)), "unknown-outcome")
+                self.assertLess(time.monotonic() - started, 10)
+        finally:
+            hung.process.kill()
+            hung.process.wait()
+        self.assertEqual(len(world.calls()), 1)
+
     def test_a_file_that_is_read_again_in_the_middle_changes_nothing_of_it(self) -> None:
         world = self.world("slow:1.5")
         web = world.listens()

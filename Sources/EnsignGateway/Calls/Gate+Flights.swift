@@ -10,23 +10,30 @@ extension Gate {
     }
 
     /// Sees to it that nobody else makes a call that must not be made twice; nil for one that may.
+    ///
+    /// - Parameter end: Cancelled when nobody here wants the call any more.
     func takeOff(
         _ key: SingleFlight.Key,
         _ ruling: Ruling,
         isAgreed: Bool,
+        _ end: Cancellation,
         _ context: CallContext
     ) throws(Refusal) -> FlightFolder.Place? {
         guard !ruling.isRepeatable else { return nil }
         let place: FlightFolder.Place
+        let latest = ContinuousClock.now + ruling.timeout
         do throws(RecordFailure) {
-            // A client that leaves may ask again here: then this outcome is the one that it gets.
-            place = try parts.flights.join(key, isAgreed: isAgreed)
+            place = try context.call.cancellation.whileWatching({ [flights] in flights.leave(key, end) }) {
+                () throws(RecordFailure) in
+                // A client that leaves may ask again here: then this outcome is the one that it gets.
+                try parts.flights.join(key, isAgreed: isAgreed) { !end.isCancelled && .now < latest }
+            }
         } catch {
             parts.say("calls cannot be recorded: \(error.message)")
             throw RefusalWords.unrecorded(context.operation)
         }
         switch place {
-        case .first, .over: return place
+        case .first, .over, .left: return place
         case .unknown: throw RefusalWords.unknown(context.operation)
         }
     }
@@ -75,6 +82,13 @@ extension Gate {
         let landed = Landed(result: unknown.result(decision: nil), intent: intent, outcome: .unknown)
         let number = note("joined the same call, and left before its end", landed, ruling, context)
         return unknown.result(decision: number)
+    }
+
+    /// What is told of a call that another process makes, to all who waited for it here.
+    func leftElsewhere(_ key: SingleFlight.Key, _ ruling: Ruling, _ context: CallContext) throws(Refusal) -> JSONValue {
+        let result = try left(ruling, nil, context)
+        flights.finish(key, Landed(result: result, outcome: .unknown).json, .none)
+        return result
     }
 
     /// Writes down how a call ended that was not made for itself. Its failure is that of the call that it joined, and counts there.

@@ -25,12 +25,14 @@ extension Gate {
             var flight: FlightFolder.Flight?
             let made: Made
             do throws(Refusal) {
-                let place = try takeOff(key, ruling, isAgreed: approval != nil, context)
-                if case .over(let kept)? = place {
+                switch try takeOff(key, ruling, isAgreed: approval != nil, end, context) {
+                case .over(let kept)?:
                     flights.finish(key, kept, .none)
                     return joined(key, Landed(kept), ruling, context)
+                case .left?: return try leftElsewhere(key, ruling, context)
+                case .first(let own)?: flight = own
+                case .unknown?, nil: break
                 }
-                if case .first(let own)? = place { flight = own }
                 // What was under way a moment ago has ended since: this is a call of its own.
                 if approval == nil { approval = try approve(&ruling, context) }
                 made = try context.call.cancellation.whileWatching({ [flights] in flights.leave(key, end) }) {

@@ -47,6 +47,7 @@ struct FlightFolderTests {
         case .first: "first"
         case .over(let outcome): outcome.text
         case .unknown: "unknown"
+        case .left: "left"
         }
     }
 
@@ -73,6 +74,21 @@ struct FlightFolderTests {
         flight.end(["done": 1], .none)
         for thread in threads { thread.join() }
         #expect(answers.withLock { $0 } == Array(repeating: #"{"done":1}"#, count: 3))
+    }
+
+    @Test("Who waits no longer leaves the call alone, and its outcome waits for whoever asks again")
+    func left() throws {
+        let flight = try begin(try folder())
+        try flight.begins()
+        let other = try folder()
+        var looks = 0
+        let place = try other.join(key(), isAgreed: false) {
+            looks += 1
+            return looks < 3
+        }
+        #expect(outcome(place) == "left" && looks == 3)
+        flight.end(7, .none)
+        #expect(try ask(other) == "7")
     }
 
     @Test("A call that is over and taken leaves no file, and may be made again")

@@ -1,3 +1,4 @@
+import EnsignCrypto
 import EnsignGateway
 import EnsignModel
 import EnsignSystem
@@ -22,6 +23,16 @@ struct JoiningTests {
         return try folder.read("spans/\(name)").split(separator: "\n")
     }
 
+    private func key(_ name: String) throws -> SingleFlight.Key {
+        try SingleFlight.Key(
+            agent: GateFixture.agent,
+            run: "r1",
+            bundle: #require(fixture.publishedDigest()),
+            operation: name.replacing("__", with: "."),
+            arguments: ["amount": 1]
+        )
+    }
+
     /// Makes the same call twice at once: the second one waits for the first.
     private func both(_ name: String) throws -> [GateFixture.Answer] {
         let isHeld = Condition(true)
@@ -40,13 +51,7 @@ struct JoiningTests {
         let first = try Thread { call() }
         while !begun.isSet { Machine.pause(milliseconds: 1) }
         let second = try Thread { call() }
-        let key = try SingleFlight.Key(
-            agent: GateFixture.agent,
-            run: "r1",
-            bundle: #require(fixture.publishedDigest()),
-            operation: name.replacing("__", with: "."),
-            arguments: ["amount": 1]
-        )
+        let key = try key(name)
         while !fixture.gate.flights.isWaitedFor(key) { Machine.pause(milliseconds: 1) }
         isHeld.update { $0 = false }
         for thread in [first, second] { thread.join() }
@@ -136,6 +141,37 @@ struct JoiningTests {
         first.join()
         #expect(answer.reason == "unknown-outcome" && line.note == "joined the same call, and left before its end")
         #expect(line.kind == .outcome && line.outcome == .unknown && line.intent == (isSent ? 1 : nil))
+    }
+
+    @Test(
+        "Whoever waits for another process does so for the time of the call, and no longer than it wants",
+        arguments: [true, false]
+    )
+    func elsewhere(isCancelled: Bool) throws {
+        try fixture.publish(open { $0.tools[0].operations["update"]?.timeout = TimeSpan(isCancelled ? "60s" : "1s") })
+        let other = try FlightFolder(state: fixture.state) { SHA256.hex(of: Array($0.text.utf8)) }
+        let key = try key("crm__update")
+        guard case .first(let flight) = try other.join(key, isAgreed: false) else { return #expect(Bool(false)) }
+        try flight.begins()
+        let cancellation = Cancellation()
+        let answers = Mutex<[GateFixture.Answer]>([])
+        let started = ContinuousClock.now
+        // The second waits for the first, and that for the other process.
+        let threads = try (0..<2).map { _ in
+            try Thread { [fixture] in
+                let answer = fixture.call("crm__update", ["amount": 1], cancellation: cancellation)
+                answers.withLock { $0.append(answer) }
+            }
+        }
+        while !fixture.gate.flights.isWaitedFor(key) { Machine.pause(milliseconds: 1) }
+        if isCancelled { cancellation.cancel() }
+        for thread in threads { thread.join() }
+        #expect(ContinuousClock.now - started < .seconds(20))
+        #expect(answers.withLock { $0.map(\.reason) } == ["unknown-outcome", "unknown-outcome"])
+        for line in fixture.log.lines.withLock({ $0 }) { #expect(line.kind == .outcome && line.outcome == .unknown) }
+        #expect(!fixture.gate.flights.isKnown(key) && fixture.server.calls.isEmpty)
+        flight.end(Landed(result: MemoryServer.fine, outcome: .ok).json, .none)
+        #expect(fixture.call("crm__update", ["amount": 1]).text == "fine" && fixture.server.calls.isEmpty)
     }
 
     @Test("What a file has kept for whoever asks again names its intent, too")

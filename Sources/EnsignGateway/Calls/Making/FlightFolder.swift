@@ -22,6 +22,8 @@ package final class FlightFolder: Sendable {
         case over(JSONValue)
         /// Somebody began to make it, and nobody knows what came of it.
         case unknown
+        /// Somebody makes it, and whoever asked waits no longer.
+        case left
     }
 
     /// One call that is made here, and by nobody else meanwhile.
@@ -112,8 +114,14 @@ package final class FlightFolder: Sendable {
 
     /// Joins a call that is under way, or begins it. Blocks while somebody else makes it, for as long as a call may take.
     ///
-    /// - Parameter isAgreed: Whether people have agreed to it anew, so that what became of an earlier one does not matter.
-    package func join(_ key: SingleFlight.Key, isAgreed: Bool) throws(RecordFailure) -> Place {
+    /// - Parameters:
+    ///   - isAgreed: Whether people have agreed to it anew, so that what became of an earlier one does not matter.
+    ///   - isWanted: Whether somebody still waits; looked at again and again.
+    package func join(
+        _ key: SingleFlight.Key,
+        isAgreed: Bool,
+        isWanted: () -> Bool = { true }
+    ) throws(RecordFailure) -> Place {
         let path = path(of: key)
         return try recording { () -> Place in
             var hasWaited = false
@@ -130,6 +138,7 @@ package final class FlightFolder: Sendable {
                     }
                     if !hasWaited { try file.write([Byte.waits], at: 0, to: path) }
                     hasWaited = true
+                    guard isWanted() else { return .left }
                     Machine.pause(milliseconds: 10)
                 }
                 let status = try file.status(path)
@@ -158,7 +167,9 @@ package final class FlightFolder: Sendable {
 
     /// Keeps an outcome that was thought to be taken, for whoever asks again first; not where somebody has asked again already.
     package func keep(_ key: SingleFlight.Key, _ outcome: JSONValue) {
-        guard !isKnown(key), case .first(let flight)? = try? join(key, isAgreed: true) else { return }
+        guard !isKnown(key), case .first(let flight)? = try? join(key, isAgreed: true, isWanted: { false }) else {
+            return
+        }
         guard (try? flight.begins()) != nil else { return flight.end(nil, .none) }
         flight.end(outcome, .untilTaken)
     }
