@@ -234,6 +234,14 @@ struct WebUpstreamTests {
         #expect(try seen().contains { $0.message["id"] == 7 && $0.message["error"]?["code"] == -32601 })
     }
 
+    @Test("a server may ask as often as it says anything, and is answered each time")
+    func manyQuestions() throws {
+        let server = try server("legacy")
+        let outcome = server.upstream().call(call("pings", ["count": 100]))
+        #expect(try outcome.result()["content"]?[0]?["text"] == "done")
+        #expect(try seen().count { $0.message["method"] == nil } == 100)
+    }
+
     @Test("a server that asks and takes no answers holds its caller no longer than the call may take")
     func interrogations() throws {
         let server = try server("legacy")

@@ -42,13 +42,11 @@ final class WebReading {
     private var problem: UpstreamFailure?
     private var bytes = 0
     private var messages = 0
-    private var questions = 0
     /// Whether it said that its list has changed.
     private(set) var hasNewList = false
 
     /// What a stream may say besides the answer.
     private static let mostMessages = 10_000
-    private static let mostQuestions = 16
 
     /// - Parameter most: The most bytes of one message.
     init(id: Int64, most: Int, progress: (@Sendable (JSONObject) -> Void)?) {
@@ -83,13 +81,7 @@ final class WebReading {
                 answer = found
             }
         case .answer: break
-        case .request(let id, let method):
-            questions += 1
-            guard questions <= Self.mostQuestions else {
-                problem = UpstreamFailure(.malformed, "the server asks more than is answered")
-                return
-            }
-            answerBack(UpstreamProtocol.refusal(of: id, method))
+        case .request(let id, let method): answerBack(UpstreamProtocol.refusal(of: id, method))
         case .notification("notifications/progress", let parameters):
             if parameters["progressToken"]?.int == id { progress?(parameters) }
         case .notification("notifications/tools/list_changed", _): hasNewList = true

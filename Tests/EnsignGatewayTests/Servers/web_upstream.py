@@ -126,10 +126,18 @@ class Handler(BaseHTTPRequestHandler):
             self.event({"jsonrpc": "2.0", "id": 7, "method": "elicitation/create", "params": {}})
             refused.wait(10)
             return self.event(reply(text("refused" if refused.is_set() else "nobody answered")))
+        if name == "pings":
+            self.stream()
+            for question in range(arguments["count"]):
+                refused.clear()
+                self.event({"jsonrpc": "2.0", "id": question, "method": "ping"})
+                if not refused.wait(10):
+                    return
+            return self.event(reply(text("done")))
         if name == "interrogates":
             rude.set()
             self.stream()
-            for question in range(16):
+            for question in range(4_000):
                 self.event({"jsonrpc": "2.0", "id": question, "method": "roots/list"})
             return time.sleep(60)
         if name == "slow":
