@@ -139,6 +139,25 @@ struct FlightFolderTests {
         #expect(try files.isEmpty)
     }
 
+    @Test("Where the clock is set back, the minute of an outcome and of what is unknown begins then")
+    func setBack() throws {
+        try leaveSent()
+        #expect(
+            try [3_600, 0, 50, 61].map { try ask(folder(ahead: $0)) } == ["unknown", "unknown", "unknown", "first"]
+        )
+        let flight = try begin(try folder())
+        try flight.begins()
+        flight.end(7, .aMinute)
+        #expect(try folder(ahead: -3_600).isKnown(key()))
+        #expect(try [-3_600, -3_550, -3_539].map { try ask(folder(ahead: $0)) } == ["7", "7", "first"])
+        // Who only cleans up sets it right, too.
+        try leaveSent()
+        #expect(try ask(folder(ahead: 3_600)) == "unknown")
+        try folder().sweep()
+        try folder(ahead: 62).sweep()
+        #expect(try files.isEmpty)
+    }
+
     @Test("Who waits for a process that dies is told that it is unknown, however long ago the call was sent")
     func diedWhileAwaited() throws {
         var flight: FlightFolder.Flight? = try begin(try folder())

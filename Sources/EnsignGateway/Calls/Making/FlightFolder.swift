@@ -112,7 +112,7 @@ package final class FlightFolder: Sendable {
         return true
     }
 
-    /// Joins a call that is under way, or begins it. Blocks while somebody else makes it, for as long as a call may take.
+    /// Joins a call that is under way, or begins it. Blocks while somebody else makes it, who may be stopped or hang.
     ///
     /// - Parameters:
     ///   - isAgreed: Whether people have agreed to it anew, so that what became of an earlier one does not matter.
@@ -147,7 +147,9 @@ package final class FlightFolder: Sendable {
                     if hasWaited { return .unknown }
                     continue
                 }
-                switch try look(at: file, status, path) {
+                let content = try look(at: file, status, path)
+                try beginAnew(file, status, path)
+                switch content {
                 case .over(let outcome, let isToldAgain):
                     if !isToldAgain { try Files.remove(path) }
                     return .over(outcome)
@@ -190,7 +192,7 @@ package final class FlightFolder: Sendable {
         _ status: FileStatus,
         _ path: String
     ) throws(SystemError) -> Content {
-        let isOld = abs(clock() - status.modified) >= Self.kept
+        let isOld = clock() - status.modified >= Self.kept
         var bytes: [UInt8] = []
         while bytes.count <= Self.most {
             let count = try file.read(at: Int64(bytes.count), count: 65_536, appendingTo: &bytes, from: path)
@@ -214,12 +216,25 @@ package final class FlightFolder: Sendable {
         try file.stamp(clock(), path)
     }
 
+    /// Lets the minute of a file begin now whose time has not come yet: the clock was set back since.
+    private func beginAnew(
+        _ file: borrowing FileDescriptor,
+        _ status: FileStatus,
+        _ path: String
+    ) throws(SystemError) {
+        let now = clock()
+        if status.modified > now { try file.stamp(now, path) }
+    }
+
     /// Removes what nobody asked for within its minute.
     package func sweep() {
         for name in ((try? Files.list(folder)) ?? nil) ?? [] {
             let path = "\(folder)/\(name)"
             guard let file = try? FileDescriptor(path, O_RDWR | O_NOFOLLOW),
-                flock(file.number, LOCK_EX | LOCK_NB) == 0, let status = try? file.status(path), status.links > 0,
+                flock(file.number, LOCK_EX | LOCK_NB) == 0, let status = try? file.status(path), status.links > 0
+            else { continue }
+            try? beginAnew(file, status, path)
+            guard
                 clock() - status.modified >= Self.kept, let content = try? look(at: file, status, path)
             else { continue }
             if case .sent = content { try? mark(file, path) } else { try? Files.remove(path) }
