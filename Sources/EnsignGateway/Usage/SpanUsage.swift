@@ -8,7 +8,7 @@ import Synchronization
 /// asks then.
 ///
 /// The first one who asks reads everything that is there, and the others wait for it: limits hold after a restart, too. A folder
-/// that cannot be read, or that is gone, says why nobody knows what was used; one that never was there says nothing was.
+/// that cannot be read, also in part, or that is gone, says why nobody knows what was used; one that never was there says nothing was.
 /// Safe from any number of threads.
 package final class SpanUsage: UsageSource {
     private struct State: ~Copyable {
@@ -92,6 +92,10 @@ package final class SpanUsage: UsageSource {
             if isThere {
                 noteSeen(&state)
                 try readAll(&state, now)
+                if let path = state.reader.unreadable.first {
+                    state.trouble = "something in its folder is closed to the gateway"
+                    words = "\(folder)/\(path), which says what runs have used, cannot be read"
+                }
             } else {
                 // Once it is there again all of it counts at once.
                 state.isWhole = false

@@ -15,6 +15,7 @@ extension TelemetryReader {
             guard walk != nil else {
                 // No directory, no folders.
                 (bound, folders, problems, knowsFolders) = ([], [directory], [], true)
+                unreadablePlaces = []
                 return endWalk(&batch)
             }
         }
@@ -37,6 +38,7 @@ extension TelemetryReader {
         for file in found.sorted(by: { ($0.status.changed, $0.path) < ($1.status.changed, $1.path) }) { consider(file) }
         if walk.isDone {
             self.walk = nil
+            unreadablePlaces = walk.unreadable
             endWalk(&batch)
         }
     }

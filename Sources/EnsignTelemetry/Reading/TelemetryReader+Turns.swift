@@ -114,7 +114,8 @@ extension TelemetryReader {
         } catch {
             (memory.handle, memory.seen, memory.isWaiting) = (nil, nil, false)
             if !memory.isUnreadable, !error.isMissing { batch.rejections.add(.unreadableFile) }
-            memory.isUnreadable = true
+            // One that is gone has nothing that could be read.
+            memory.isUnreadable = !error.isMissing
         }
         // What was saved for a line is of no use behind it; what a line cost beyond that is still owed.
         memory.credit = memory.isWaiting ? memory.credit - budget.spent : min(0, memory.credit - budget.spent)

@@ -81,6 +81,8 @@ package struct TelemetryReader: ~Copyable {
     /// Folders that look binding but are not, in sentences.
     package internal(set) var problems: [String] = []
     var knowsFolders = false
+    /// Folders, and files in them, that the last walk could not look at.
+    var unreadablePlaces: [String] = []
     /// The directory and the folders in it.
     var folders: [String]
     /// Files that somebody linked into a folder of theirs, each counted once.
@@ -159,6 +161,11 @@ package struct TelemetryReader: ~Copyable {
             folder = parent
         }
         return folder == directory ? folders : [folder]
+    }
+
+    /// What is there and cannot be read at present, as far as was looked: files, and folders with `/`, below the directory.
+    package var unreadable: [String] {
+        (unreadablePlaces + known.values.filter(\.isUnreadable).map(\.path)).sorted()
     }
 
     // MARK: - Reading

@@ -26,6 +26,8 @@ final class TelemetryWalk {
     private(set) var folders: [String] = []
     /// Folders that look binding but are not, in sentences.
     private(set) var problems: [String] = []
+    /// What is there and cannot be looked at, below the directory; some of it.
+    private(set) var unreadable: [String] = []
 
     private enum Stage { case teams, agents, files, done }
 
@@ -115,6 +117,8 @@ final class TelemetryWalk {
             folders.append(name)
         } catch {
             note("\(name)/ cannot be looked at: \(error.reason)")
+            // A stranger's folder binds nobody, whatever is in it.
+            if let status = (try? top.status(of: name)) ?? nil, isTrusted(status) { noteUnreadable("\(name)/") }
         }
     }
 
@@ -137,6 +141,7 @@ final class TelemetryWalk {
         } catch {
             // It is there and cannot be read: nobody else speaks for the agent all the same.
             note("\(id)/ cannot be looked at: \(error.reason)")
+            noteUnreadable("\(id)/")
         }
         agents.insert(id)
         folders.append(id.description)
@@ -159,12 +164,19 @@ final class TelemetryWalk {
     ) throws(SystemError) {
         guard !name.hasPrefix(".") else { return }
         let status: FileStatus?
-        do throws(SystemError) { status = try stream.status(of: name) } catch { return }
+        do throws(SystemError) { status = try stream.status(of: name) } catch {
+            if TelemetryFileName.isTelemetry(name) { noteUnreadable(folder.map { "\($0)/\(name)" } ?? name) }
+            return
+        }
         guard let status, status.kind == .file else { return }
         found(Found(folder: folder, name: name, status: status, folderOwner: owner))
     }
 
     private func note(_ problem: String) {
         if problems.count < Self.problemLimit { problems.append(problem) }
+    }
+
+    private func noteUnreadable(_ path: String) {
+        if unreadable.count < Self.problemLimit { unreadable.append(path) }
     }
 }

@@ -58,6 +58,49 @@ struct LostUsageTests {
         #expect(usage.used() == RunUsage())
     }
 
+    /// Whether permissions hold for whoever runs the tests; not for most who are root.
+    private static let isHeldBack: Bool = {
+        guard let scratch = try? ScratchDirectory(), (try? scratch.write("closed", "")) != nil else { return false }
+        unsafe chmod("\(scratch.path)/closed", 0)
+        return (try? scratch.read("closed")) == nil
+    }()
+
+    @Test(
+        "A file, or a folder of an agent or a team, that cannot be read is trouble until it can be, and said once",
+        .enabled(if: isHeldBack),
+        arguments: [
+            ("a.jsonl", 0), ("support/triage/a.jsonl", 0), ("support/triage", 0), ("support/triage", 0o400),
+            ("support", 0),
+        ]
+    )
+    func closed(_ path: String, _ mode: UInt32) throws {
+        try Files.makeDirectories("\(folder)/support/triage")
+        try usage.write(usage.span())
+        try usage.write(usage.span(), to: "support/triage/a.jsonl")
+        let usual: UInt32 = path.hasSuffix(".jsonl") ? 0o600 : 0o700
+        unsafe chmod("\(folder)/\(path)", mode)
+        for _ in 0..<3 { #expect(usage.used().trouble == "something in its folder is closed to the gateway") }
+        #expect(usage.said.all.count == 1 && usage.said.all[0].contains("\(folder)/\(path)"))
+        unsafe chmod("\(folder)/\(path)", usual)
+        #expect(usage.used().trouble == nil && usage.used().tokens == 20)
+        // One that is gone is not closed.
+        unsafe chmod("\(folder)/\(path)", mode)
+        usage.startAnew()
+        #expect(usage.used().trouble != nil)
+        unsafe chmod("\(folder)/\(path)", usual)
+        try Files.removeTree("\(folder)/\(path)")
+        #expect(usage.used().trouble == nil)
+    }
+
+    @Test("What is no telemetry, and folders of strangers, may be closed", .enabled(if: isHeldBack))
+    func closedToEverybody() throws {
+        try usage.scratch.write("spans/notes.txt", "")
+        unsafe chmod("\(folder)/notes.txt", 0)
+        try Files.makeDirectories("\(folder)/lost+found")
+        unsafe chmod("\(folder)/lost+found", 0)
+        #expect(usage.used() == RunUsage())
+    }
+
     /// What limits tokens or money: of the run, the agent, the team, the environment.
     private enum Limit: CaseIterable { case tokens, costUSD, agent, team, environment }
 
