@@ -36,9 +36,12 @@ final class SwitchingGatekeeper: Gatekeeper {
         guard operatorFile.file.isServed(like: before.file) else {
             throw Failure(message: "addresses, the live directory and the state need a new start")
         }
-        let next = try Gateway(operatorFile.file, version: GatewayApp.version, surroundings: surroundings) {
-            speaker.say($0)
-        }
+        let next = try Gateway(
+            operatorFile.file,
+            version: GatewayApp.version,
+            surroundings: surroundings,
+            after: before
+        ) { speaker.say($0) }
         let claim = Claim(operatorFile.file, isStarted: false)
         next.start(claim)
         serving.withLock { $0 = next }

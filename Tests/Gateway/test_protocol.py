@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import time
 import unittest
+from pathlib import Path
 from typing import Any
 
 from clients import Client, Serving, reason, words
@@ -242,6 +243,18 @@ class RefusalTests(Case):
         with Client(world) as client:
             self.refused(client.call("payments__refund", {"payment": "p", "amount": 5}), "pinned")
 
+    def spends(self, usage: Path) -> None:
+        """The run r1 uses 1,500 tokens."""
+        now = time.time_ns()
+        texts = {"gen_ai.operation.name": "chat", "gen_ai.agent.name": AGENT, "ensign.run": "r1"}
+        attributes: list[Any] = [{"key": key, "value": {"stringValue": value}} for key, value in texts.items()]
+        attributes += [{"key": "gen_ai.usage.input_tokens", "value": {"intValue": "1500"}}]
+        span = {
+            "traceId": "a" * 32, "spanId": "b" * 16, "name": "chat", "kind": 3, "startTimeUnixNano": str(now - 10**9),
+            "endTimeUnixNano": str(now), "attributes": attributes,
+        }
+        (usage / "runtime.jsonl").write_text(json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}) + "\n")
+
     def test_what_spans_say_was_used_refuses_the_next_call_within_a_second(self) -> None:
         world = self.world(fleet={**FLEET, MANIFEST: FLEET[MANIFEST].replace("steps: 50", "steps: 50, tokens: 1000")})
         usage = world.folder / "usage"
@@ -249,18 +262,27 @@ class RefusalTests(Case):
         world.configure(usage=str(usage))
         with Client(world, "--run", "r1") as client:
             self.assertIsNone(reason(client.call("payments__lookup", {})))
-            now = time.time_ns()
-            texts = {"gen_ai.operation.name": "chat", "gen_ai.agent.name": AGENT, "ensign.run": "r1"}
-            attributes: list[Any] = [{"key": key, "value": {"stringValue": value}} for key, value in texts.items()]
-            attributes += [{"key": "gen_ai.usage.input_tokens", "value": {"intValue": "1500"}}]
-            span = {
-                "traceId": "a" * 32, "spanId": "b" * 16, "name": "chat", "kind": 3, "startTimeUnixNano": str(now - 10**9),
-                "endTimeUnixNano": str(now), "attributes": attributes,
-            }
-            (usage / "runtime.jsonl").write_text(json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}) + "\n")
+            self.spends(usage)
             eventually(lambda: reason(client.call("payments__lookup", {})) == "budget", 3)
         with Client(world, "--run", "r2") as client:
             self.assertIsNone(reason(client.call("payments__lookup", {})))
+
+    def test_what_was_used_is_known_when_the_file_is_read_again_and_the_spans_are_gone_by_then(self) -> None:
+        world = self.world(fleet={**FLEET, MANIFEST: FLEET[MANIFEST].replace("steps: 50", "steps: 50, tokens: 1000")})
+        usage, other = world.folder / "usage", world.folder / "other"
+        usage.mkdir()
+        other.mkdir()
+        web = world.listens(usage=str(usage))
+        self.spends(usage)
+        with Serving(world) as serving:
+            self.assertEqual(reason(web.call("payments__lookup", {}, Ensign_Run="r1")), "budget")
+            (usage / "runtime.jsonl").unlink()
+            for _ in range(2):
+                serving.reload()
+                self.assertEqual(reason(web.call("payments__lookup", {}, Ensign_Run="r1")), "budget")
+            world.config.write_text(world.config.read_text().replace(str(usage), str(other)))
+            serving.reload()
+            self.assertIsNone(reason(web.call("payments__lookup", {}, Ensign_Run="r1")))
 
 
 if __name__ == "__main__":

@@ -20,16 +20,19 @@ package final class Gateway: Sendable {
     package let secrets: SecretShelf
     private let state: StateFolder
     private let beginsAnew: Bool
+    private let usage: LateUsage?
     private let say: @Sendable (String) -> Void
 
     /// - Parameters:
     ///   - version: The gateway's own.
+    ///   - before: The one that served until its file was read again: what it knows of a folder of spans is known here.
     ///   - say: Tells the operator something, who may have been told before.
     /// - Throws: ``RecordFailure`` or a system's error where the state cannot be used.
     package init(
         _ file: GatewayFile,
         version: String,
         surroundings: Surroundings = Surroundings(),
+        after before: Gateway? = nil,
         say: @escaping @Sendable (String) -> Void
     ) throws {
         self.file = file
@@ -78,6 +81,9 @@ package final class Gateway: Sendable {
         pins = try PinFolder(state)
         let flights = try FlightFolder(state: state.path) { String(log.mac(ofArguments: $0).dropFirst("hmac:".count)) }
         self.admission = admission
+        usage =
+            before?.usage(for: file)
+            ?? file.usage.map { LateUsage(folder: $0.value, state: state.path, live: live, say: say) }
         gate = Gate(
             Gate.Parts(
                 file: file,
@@ -94,7 +100,7 @@ package final class Gateway: Sendable {
                 spans: file.telemetry.map { place in
                     SpanWriter(folder: place.value, environment: live.knownEnvironment, say: say)
                 },
-                usage: file.usage.map { LateUsage(folder: $0.value, state: state.path, live: live, say: say) },
+                usage: usage,
                 say: say
             )
         )
@@ -110,6 +116,14 @@ package final class Gateway: Sendable {
             settle: { gate.settle() },
             say: say
         )
+    }
+
+    /// What is known of the spans that another file names, too: those that it was read from may be compressed or removed since.
+    private func usage(for other: GatewayFile) -> LateUsage? {
+        let isSame =
+            file.usage?.value == other.usage?.value && file.state.value == other.state.value
+            && file.live.value == other.live.value
+        return isSame ? usage : nil
     }
 
     /// Writes down that it serves, and what it can claim; from then on signs heads and removes what is old.
