@@ -13,7 +13,7 @@ import time
 import unittest
 
 from clients import Client, Serving, reason, words
-from world import AGENT, GATEWAY, Case, eventually
+from world import AGENT, FLEET, GATEWAY, TOOL, Case, eventually
 
 
 class CallTests(Case):
@@ -150,7 +150,17 @@ class CallTests(Case):
         self.assertIn("the server lists it twice, with different definitions", world.gateway("check", wanted=4))
         found = json.loads(world.gateway("check", "-o", "json", wanted=4))["survey"]["tools"][0]["operations"]
         self.assertEqual({each["operation"]: each["state"] for each in found if each["listedTwice"]}, {"lookup": "changed"})
+        self.assertIn("payments.lookup  listed twice, with different definitions", world.gateway("pins", wanted=4))
         self.assertIn("twice: neither definition is taken", world.failing("pins", "--accept", "payments", wanted=4))
+
+    def test_a_tool_that_is_listed_twice_is_said_to_be_so_also_where_git_pins_it(self) -> None:
+        world = self.world()
+        pin = json.loads(world.gateway("pins", "-o", "json"))["tools"][0]["operations"][0]["offered"]
+        world = self.world(fleet={**FLEET, TOOL: FLEET[TOOL].replace("lookup:", f"lookup:\n      pin: '{pin}'", 1)})
+        (world.folder / "server.log.twice").write_text("")
+        said = world.failing("pins", "--accept", "payments", wanted=4)
+        self.assertIn("the server lists payments.lookup twice: neither definition is taken", said)
+        self.assertNotIn("only a merged change", said)
 
     def test_a_secret_stands_in_no_answer_no_log_no_state_and_in_nothing_that_the_gateway_says_or_shows(self) -> None:
         world = self.world("echo")

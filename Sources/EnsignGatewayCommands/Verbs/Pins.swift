@@ -42,18 +42,18 @@ extension Verb {
             guard let tool = survey.tools.first(where: { $0.name == name }) else {
                 throw Failure(message: "no agent is granted anything of '\(name)', and no upstream has this name")
             }
-            for operation in tool.operations where !operation.isPinnedInGit {
-                if operation.isListedTwice {
-                    console.note("the server lists \(name).\(operation.shown) twice: neither definition is taken")
-                    continue
-                }
+            for operation in tool.operations where operation.isListedTwice {
+                console.note("the server lists \(name).\(operation.shown) twice: neither definition is taken")
+            }
+            for operation in tool.operations where !operation.isPinnedInGit && !operation.isListedTwice {
                 guard let offered = operation.offered, operation.pin != offered else { continue }
                 try gateway.pins.accept(operation.place(of: name), offered)
                 console.note("\(name).\(operation.shown) is pinned to \(offered.short) from now on")
             }
             // Observed agents call what they are not granted, which is pinned, too.
             try gateway.pins.forget(name, besides: tool.operations.map { $0.place(of: name) })
-            for operation in tool.operations where operation.isPinnedInGit && operation.state == .changed {
+            for operation in tool.operations
+            where operation.isPinnedInGit && operation.state == .changed && !operation.isListedTwice {
                 console.note(
                     "\(name).\(operation.shown) is pinned in git: only a merged change of its manifest changes it"
                 )
@@ -68,8 +68,11 @@ extension Verb {
         var table = TextTable(header: ["OPERATION", "STATE", "PINNED BY", "PIN", "OFFERED"])
         for tool in survey.tools {
             for operation in tool.operations {
+                // Its pin may be what is offered first.
+                let state =
+                    operation.isListedTwice ? "listed twice, with different definitions" : operation.state.rawValue
                 table.rows.append([
-                    "\(tool.name).\(operation.shown)", operation.state.rawValue,
+                    "\(tool.name).\(operation.shown)", state,
                     operation.isPinnedInGit ? "git" : operation.pin == nil ? "-" : "first seen",
                     operation.pin?.short ?? "-", operation.offered?.short ?? "-",
                 ])
