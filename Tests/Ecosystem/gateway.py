@@ -33,7 +33,7 @@ import world as gateway
 from clients import Serving
 from gateway_clients import CLIENTS, Client
 from run import environment
-from world import World
+from world import World, free_port
 
 AGENT = "support/refund-triage"
 WAYS = ("remote", "local")
@@ -113,12 +113,6 @@ spec:
         "environments/prod/environment.yaml": f"{header}Environment\nspec: {{trustDomain: agents.example.com}}\n",
         DEPLOYMENT: f"{header}Deployment\nspec:\n  version: 1.0.0\n  autonomy: full\n  grants:\n{grants}\n",
     }
-
-
-def free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])
 
 
 def wait_for(port: int) -> None:

@@ -6,6 +6,7 @@ import atexit
 import hashlib
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -109,6 +110,19 @@ def is_running(process: int) -> bool:
         return False
 
 
+def free_port() -> int:
+    """A port on which nobody listens. None of those that the system gives to whoever connects: one of them would have it by the
+    time at which the server starts."""
+    while True:
+        port = random.randint(20_000, 32_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
+
+
 class World:
     """One repository with one agent, its live directory, and an operator's file."""
 
@@ -182,9 +196,7 @@ class World:
 
     def listens(self, **spec: Any) -> Web:
         """Has the gateway listen on HTTP, and gives a client of it."""
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
+        port = free_port()
         mine = {"agent": AGENT, "tokenSHA256": hashlib.sha256(TOKEN.encode()).hexdigest()}
         listen = {"http": f"127.0.0.1:{port}", **spec.pop("listen", {})}
         self.configure(**{"listen": listen, "agents": [mine], **spec})
