@@ -31,7 +31,7 @@ package struct SliceCursor: Sendable, Hashable {
 
     /// The most files that a slice checks, apart from those of its last folder; each folder takes the place of
     /// ``filesOfFolder`` more.
-    package static let files = 300
+    package static let files = 200
 
     /// To list a folder and to read what is recorded of it takes as long as to check this many files in it, roughly.
     package static let filesOfFolder = 8

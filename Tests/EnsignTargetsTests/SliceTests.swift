@@ -38,7 +38,7 @@ struct SliceTests {
         repeat {
             cursor = try target.observe(Folders(), .slice(cursor, suspects: []), sweeping: false).cursor
             runs += 1
-        } while !SliceCursor(cursor).next.isEmpty && runs < 20
+        } while !SliceCursor(cursor).next.isEmpty && runs < 30
         #expect(runs <= 4000 / SliceCursor.files + 1)
     }
 
