@@ -399,7 +399,7 @@ def main() -> int:
     output = Path(arguments.json).resolve() if arguments.json else None
     ensign = Path(arguments.ensign).resolve()
     if not ensign.exists():
-        note(f"there is no {ensign}; build it first: swift build -c release --static-swift-stdlib")
+        note(f"there is no {ensign}; build it first: make build")
         return 1
     machine = Machine(Path(arguments.work).resolve(), ensign)
     title = heading(machine)

@@ -106,6 +106,8 @@ private struct HaltCommand {
     let scope: HaltScope
     let record: HaltRecord
     let halts: HaltSwitch
+    /// The newest entry as it was before. The ledger may be unusable.
+    private let tip: Result<RecordedEntry?, any Error>
 
     init(_ invocation: Invocation) throws {
         self.invocation = invocation
@@ -117,12 +119,14 @@ private struct HaltCommand {
         }
         site = try invocation.site()
         try invocation.requireHost(site, environment, scope, halted: true)
+        let tip = Result { [site, environment] in try site.ledger(environment).tip() }
+        self.tip = tip
         record = HaltRecord(
             scope: scope,
             reason: reason,
             by: invocation.operatorName,
             time: Moment(nanoseconds: Machine.nanoseconds),
-            after: (try? site.ledger(environment).tip())?.entry.sequence
+            after: (try? tip.get())?.entry.sequence
         )
         halts = try HaltSwitch(site, environment)
     }
@@ -165,7 +169,7 @@ private struct HaltCommand {
         let pending = (try? halts.file.read().pending.filter { $0.kind == .halt }) ?? []
         let agents = try halts.agents(of: scope)
         // Nil when the ledger cannot be read, and not when there is none yet.
-        let tree = try? RecordedTree(repository: site.repository, tip: site.ledger(environment).tip())
+        let tree = try? RecordedTree(repository: site.repository, tip: tip.get())
         if case .agent(let agent) = scope {
             let recorded = try? tree?.agent(agent)
             // Where the ledger cannot say, nobody is turned away.

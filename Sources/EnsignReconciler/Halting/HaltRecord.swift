@@ -27,6 +27,9 @@ package struct HaltRecord: Sendable, Hashable {
     /// The record that this one follows, of an agent that was given another name; nil for one that somebody asked for.
     package var original: UInt64?
 
+    /// The record that somebody asked for: this one, or the one that it follows.
+    var asked: UInt64 { original ?? id }
+
     package init(
         kind: Kind = .halt,
         scope: HaltScope,

@@ -93,7 +93,7 @@ package struct HaltSwitch: Sendable {
     func meant(by request: OperatorRequest, known: Set<UInt64>?) throws -> OperatorRequest {
         guard let known, request.operation == .unhalt else { return request }
         // One that follows an agent to another name is as old as the one that was asked for.
-        let newer = try file.remembered().filter { $0.kind == .halt && !known.contains($0.original ?? $0.id) }
+        let newer = try file.remembered().filter { $0.kind == .halt && !known.contains($0.asked) }
         var rest = request
         rest.agents = rest.agents.filter { agent in !newer.contains { $0.scope.covers(agent) } }
         if let scope = rest.scope, newer.contains(where: { $0.scope == scope }) { rest.scope = nil }

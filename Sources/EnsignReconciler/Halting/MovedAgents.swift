@@ -105,7 +105,7 @@ package struct MovedAgents {
             else { continue }
             var record = meant
             record.id = UInt64.random(in: 1 ... .max)
-            record.original = meant.original ?? meant.id
+            record.original = meant.asked
             record.scope = .agent(move.to)
             known.append(record)
         }

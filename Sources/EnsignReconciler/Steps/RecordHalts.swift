@@ -20,8 +20,8 @@ extension ReconcileSession {
         guard let before = tip, let accepted = before.acceptedSource else { return }
         let moved = try moved(more + contents.pending, before)
         let followed = try follow(more + contents.pending, moved)
-        if let known { contents.pending.removeAll { !known.contains($0.id) } }
         contents.pending += followed
+        if let known { contents.pending.removeAll { !known.contains($0.asked) } }
         let records = more + contents.pending
         guard !records.isEmpty else { return }
         let recorded = RecordedTree(repository: site.repository, tip: before)

@@ -222,7 +222,7 @@ extension Attribution {
         }
     }
 
-    /// Makes a run's samples, and when that was done before, forgets its calls.
+    /// Makes a run's samples; behind one whose samples are made, forgets its trace's calls.
     mutating func settle(_ key: TraceKey, _ span: SpanID, at now: Moment, _ output: inout Output) {
         if traces[key]?.forgetting?.span == span { return forget(key, behind: span, at: now) }
         var result = Output()

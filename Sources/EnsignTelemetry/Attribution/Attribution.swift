@@ -101,7 +101,7 @@ package struct Attribution: Sendable {
     let limits: Limits
     var traces: TraceTable
     var seen: SeenWindow
-    /// Runs by the time at which their samples are made, and once more by the time at which their calls are forgotten.
+    /// Runs by the time at which their samples are made, and one of each trace once more, behind which its calls are forgotten.
     var dues = Queue<(due: Moment, trace: TraceKey, span: SpanID)>()
     /// Runs whose surroundings are not known, by the time at which it is looked whether anything still comes.
     var waits = Queue<(due: Moment, trace: TraceKey, span: SpanID)>()
