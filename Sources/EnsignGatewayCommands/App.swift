@@ -34,7 +34,7 @@ package enum GatewayApp {
     /// Runs a command line and returns the exit status.
     package static func run(_ words: [String]) -> Int32 { program.run(words) }
 
-    private static func explanation(of error: any Error) -> Explanation {
+    static func explanation(of error: any Error) -> Explanation {
         switch error {
         case let error as UsageError: Explanation(error, of: name)
         case let error as Failure: Explanation(error)

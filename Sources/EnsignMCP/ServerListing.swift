@@ -11,6 +11,8 @@ package struct ServerListing: Sendable, Hashable {
     package var tools: [Tool] = []
     /// Why tools are left out, by their names: what they say is not the protocol.
     package private(set) var leftOut: [String: String] = [:]
+    /// The start of the server that it is of: each one may offer something else. Nil where starts are not known.
+    package var start: Int?
     /// Where the list of tools stands in the answer that was read.
     package private(set) var pointer: [String] = []
 

@@ -3,7 +3,8 @@
 `server.py LOG [BEHAVIOUR]`; the file LOG.now, where it is there, says how the next calls are answered instead. LOG.starts has the
 process of each start, LOG.told what it was told besides calls.
 
-`drift` offers another definition while the file LOG.drift exists; `late` starts when the file LOG.go is there; `slow:S` takes S seconds
+`drift` offers another definition while the file LOG.drift exists; while LOG.bounce does, it ends once its list was read, offers
+another definition from then on, and takes as many seconds to start as the file says; `late` starts when the file LOG.go is there; `slow:S` takes S seconds
 for a call; `hang` never answers; `die` ends instead of answering; `echo` answers with its environment and folder; `read:PATH`
 with what it can read there; `big:N` with N MiB; `babble` says what is not a message first; `garble` answers with no JSON; `flood`
 never ends its line; `ask` asks its client first; `progress` tells of it; `change` says that its list is another one from now on;
@@ -133,6 +134,8 @@ def answer(message):
 
 
 note(".starts", f"{os.getpid()}\n")
+if os.path.exists(LOG + ".bounce") and os.path.exists(LOG + ".drift"):
+    time.sleep(float(open(LOG + ".bounce").read()))
 while behaviour() == "late" and not os.path.exists(LOG + ".go"):
     time.sleep(0.02)
 for line in sys.stdin:
@@ -143,7 +146,14 @@ for line in sys.stdin:
         note(".told", line)
     else:
         found = answer(message)
+        bounces = message["method"] == "tools/list" and os.path.exists(LOG + ".bounce") and not os.path.exists(LOG + ".drift")
+        if bounces:
+            # Whoever reads the list finds it ended: a process that ends closes its input first.
+            os.close(0)
         body = {"result": found} if found is not None else {"error": {"code": -32601, "message": "unknown"}}
         say({"jsonrpc": "2.0", "id": message["id"], **body})
+        if bounces:
+            note(".drift", "")
+            os._exit(0)
 # Not in the way of a call that is being made.
 os._exit(0)

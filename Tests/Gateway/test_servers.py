@@ -9,16 +9,17 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import threading
 import time
 import unittest
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Callable
 
 from clients import Client, Serving, reason, words
 from web import Web
-from world import DEPLOYMENT, FLEET, GATEWAY, TOOL, Case, World, eventually
+from world import AGENT, DEPLOYMENT, FLEET, GATEWAY, TOOL, Case, World, eventually
 
 REFUND = {"payment": "p", "amount": 5}
 
@@ -245,6 +246,67 @@ class MirroredTests(ServerCase):
             self.assertEqual(words(web.call("payments__lookup", {"region": "Lund"})), "Lund")
             self.assertEqual(words(web.call("payments__lookup", {})), "none")
             self.assertEqual(reason(web.call("payments__refund", REFUND)), "unavailable")
+
+
+class WaitingTests(ServerCase):
+    """What a call waits for after it was decided: another server or another word of git may be there when it is over."""
+
+    def bounce(self, world: World, seconds: str) -> None:
+        """Ends the server, which is another one after its next list."""
+        (world.folder / "server.log.bounce").write_text(seconds)
+        (server,) = world.starts()
+        os.kill(server, signal.SIGKILL)
+        # Until the gateway has seen it.
+        time.sleep(0.5)
+
+    def halted(self, world: World, wait: Callable[[Web], Any]) -> list[Any]:
+        """A lookup that waits for something, and a halt meanwhile."""
+        web, answers = world.listens(), []
+        with Serving(world):
+            self.assertIsNone(reason(web.call("payments__lookup", {}, Ensign_Run="r0")))
+            go_on = wait(web)
+            thread = threading.Thread(target=lambda: answers.append(web.call("payments__lookup", {"x": 1}, Ensign_Run="r1")))
+            thread.start()
+            time.sleep(0.5)
+            world.ensign("halt", AGENT, "--env", "prod", "--reason", "look")
+            go_on()
+            thread.join()
+            self.assertEqual(reason(answers[0]), "halted", answers)
+        return world.calls()
+
+    def test_a_call_that_waits_for_its_turn_is_not_made_after_a_halt(self) -> None:
+        world = self.world(fleet={**FLEET, TOOL: FLEET[TOOL].replace("idempotent: true", "idempotent: true\n      input: {}")})
+
+        def stall(web: Web) -> Callable[[], Any]:
+            (server,) = world.starts()
+            os.kill(server, signal.SIGSTOP)
+            # Longer than what fits into a pipe.
+            words = threading.Thread(target=web.call, args=("payments__lookup", {"x": "y" * 100_000}))
+            words.start()
+            time.sleep(1.5)
+            return lambda: (os.kill(server, signal.SIGCONT), words.join())
+
+        calls = self.halted(world, stall)
+        self.assertEqual(["y" in str(each["arguments"]) for each in calls], [False, True])
+
+    def test_a_call_whose_server_starts_again_is_not_made_after_a_halt(self) -> None:
+        world = self.world(fleet={**FLEET, TOOL: FLEET[TOOL].replace("idempotent: true", "idempotent: true\n      input: {}")})
+
+        def bounce(_: Web) -> Callable[[], Any]:
+            self.bounce(world, "3")
+            return lambda: None
+
+        self.assertEqual(len(self.halted(world, bounce)), 1)
+
+    def test_a_server_that_starts_again_between_its_list_and_a_call_gets_no_call_by_another_definition(self) -> None:
+        world = self.world()
+        web = world.listens()
+        with Serving(world):
+            self.assertIsNone(reason(web.call("payments__refund", REFUND, Ensign_Run="r0")))
+            self.bounce(world, "0")
+            answer = web.call("payments__refund", {**REFUND, "amount": 6}, Ensign_Run="r1")
+            self.assertEqual(reason(answer), "pinned", answer)
+        self.assertEqual(len(world.calls()), 1)
 
 
 class StartedTests(ServerCase):

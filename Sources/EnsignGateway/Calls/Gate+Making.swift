@@ -77,8 +77,14 @@ extension Gate {
         var ruling: Ruling
         var approval: (id: String, by: [String])?
         var station: UpstreamDesk.Station
-        /// The server's own definition, as it was held against what was reviewed.
-        var definition: ServerListing.Tool
+        var definition: Definition
+    }
+
+    /// The server's own definition, as it was held against what was reviewed.
+    private struct Definition {
+        var tool: ServerListing.Tool
+        /// The start of the server whose list it is from.
+        var start: Int?
     }
 
     /// Finds the server, and holds it against what was reviewed. That may take a while: then all is decided again, and what has
@@ -159,7 +165,7 @@ extension Gate {
         var call = UpstreamCall(
             tool: ruling.serverTool,
             arguments: context.call.arguments,
-            input: cleared.definition.input,
+            input: cleared.definition.tool.input,
             meta: context.trace.meta,
             timeout: ruling.timeout,
             // What changes something is not stopped in the middle because a client gave up: it may ask again.
@@ -167,12 +173,26 @@ extension Gate {
             progress: context.call.progress.map { told(by: $0) },
             reading: context.call.reading
         )
+        call.start = cleared.definition.start
+        call.mayBeSent = stillHolds(ruling, context)
         var outcome = station.upstream.call(call)
         if isWorthRetrying(outcome, repeatable, station) {
-            call.input = try lookAgain(ruling, station, intent, &context).input
+            let definition = try lookAgain(ruling, station, intent, &context)
+            (call.input, call.start) = (definition.tool.input, definition.start)
+            call.mayBeSent = stillHolds(ruling, context)
             outcome = station.upstream.call(call)
         }
         return conclude(outcome, ruling, station, intent, context)
+    }
+
+    /// Whether the route still gives what a call was decided by, asked right before its first byte: its turn, or a connection,
+    /// may have been waited for.
+    private func stillHolds(_ ruling: Ruling, _ context: CallContext) -> @Sendable () -> Bool {
+        { [self] in
+            var context = context
+            guard hasWaited(context) else { return true }
+            return (try? decidedAgain(ruling, &context))?.present.digest == ruling.present.digest
+        }
     }
 
     /// What a server says of its progress, as far as it is passed on.
@@ -182,7 +202,8 @@ extension Gate {
         }
     }
 
-    /// Once, where nothing was sent: a call that may be repeated, or one whose credentials were refused.
+    /// Once, where nothing was sent: a call that may be repeated, one whose credentials were refused, and one whose server had
+    /// ended, or whose route had changed, before its first byte.
     private func isWorthRetrying(
         _ outcome: UpstreamOutcome,
         _ repeatable: Bool,
@@ -194,7 +215,8 @@ extension Gate {
             station.upstream.end()
             return true
         }
-        return repeatable && [.unreachable, .ended, .forgotten].contains(failure.kind)
+        return [.ended, .withdrawn].contains(failure.kind)
+            || repeatable && [.unreachable, .forgotten].contains(failure.kind)
     }
 
     /// Before a call is sent once more: its credentials are read and its server is asked anew, which takes a while, and what is
@@ -206,7 +228,7 @@ extension Gate {
         _ station: UpstreamDesk.Station,
         _ intent: Int64?,
         _ context: inout CallContext
-    ) throws(Refusal) -> ServerListing.Tool {
+    ) throws(Refusal) -> Definition {
         let before = context
         do throws(Refusal) {
             try checkSecret(station, context)
@@ -228,7 +250,7 @@ extension Gate {
         _ ruling: Ruling,
         _ station: UpstreamDesk.Station,
         _ context: inout CallContext
-    ) throws(Refusal) -> ServerListing.Tool {
+    ) throws(Refusal) -> Definition {
         let listing = try listing(ruling, station, context)
         let name = ruling.serverTool
         let tools = listing.tools(named: name)
@@ -244,12 +266,12 @@ extension Gate {
         } else {
             var wanted = ruling.granted.all.compactMap(\.pin)
             if wanted.isEmpty { wanted = [try firstSeen(seen, ruling, station, listing, context)] }
-            guard wanted.contains(where: { $0 != seen }) else { return tool }
+            guard wanted.contains(where: { $0 != seen }) else { return Definition(tool: tool, start: listing.start) }
             note = "the server's definition of \(context.operation) is \(seen.short), pinned is \(wanted[0].short)"
         }
         parts.say(note)
         context.note = note
-        if parts.pinRule == .reads, ruling.onlyReads { return tool }
+        if parts.pinRule == .reads, ruling.onlyReads { return Definition(tool: tool, start: listing.start) }
         throw RefusalWords.pinned(context.operation)
     }
 

@@ -105,6 +105,7 @@ enum RefusalWords {
         case .answered(let status): answered(name, status)
         case .forgotten: startedAgain(name)
         case .oversized: oversized(name)
+        case .withdrawn: changed(name)
         default: unreachable(name)
         }
     }

@@ -44,19 +44,24 @@ final class ProgramInput: Sendable {
 
     private static let deaf = UpstreamFailure(.timedOut, "the server takes no messages")
     private static let gone = UpstreamFailure(.ended, "the server has ended")
+    private static let unwanted = UpstreamFailure(.cancelled, "the caller no longer wants the answer")
     private static let full = UpstreamFailure(.malformed, "the server asks, and does not read what it is answered")
 
     /// - Parameter descriptor: Does not block, and stays open.
     init(_ descriptor: Int32) { self.descriptor = descriptor }
 
-    /// - Parameter notice: A line that comes behind a rest.
+    /// - Parameters:
+    ///   - refusal: Asked when its turn comes, before the first byte: why it may not be written any more.
+    ///   - notice: A line that comes behind a rest.
     func write(
         _ line: [UInt8],
         until deadline: ContinuousClock.Instant,
         _ cancellation: Cancellation?,
+        refusal: () -> UpstreamFailure? = { nil },
         notice: () -> [UInt8]? = { nil }
     ) -> Written {
         let turn = state.wait(until: deadline) { state -> Result<Void, UpstreamFailure>? in
+            if cancellation?.isCancelled == true { return .failure(Self.unwanted) }
             switch state.turn {
             case .busy, .owing: return nil
             case .closed(let failure): return .failure(failure)
@@ -70,9 +75,9 @@ final class ProgramInput: Sendable {
         case .failure(let failure): return .nothing(failure)
         case .success: break
         }
-        if cancellation?.isCancelled == true {
+        if let refusal = refusal() {
             passOn()
-            return .nothing(UpstreamFailure(.cancelled, "the caller no longer wants the answer"))
+            return .nothing(refusal)
         }
         var rest = (line + [0x0A])[...]
         let failure = write(&rest, until: deadline)
@@ -103,6 +108,9 @@ final class ProgramInput: Sendable {
             return nil
         }
     }
+
+    /// Whoever waits for its turn looks whether it still wants it.
+    func lookAround() { state.update { _ in } }
 
     /// Lets the next one write, behind what was left meanwhile.
     private func passOn() {

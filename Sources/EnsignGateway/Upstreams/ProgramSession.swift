@@ -132,6 +132,7 @@ final class ProgramSession: Sendable {
         tells: Bool = true,
         progress: (@Sendable (JSONObject) -> Void)? = nil,
         reading: ClientReading? = nil,
+        mayBeSent: () -> Bool = { true },
         _ message: (Int64) -> JSONValue
     ) -> Ending {
         // A server that took its time to start is not asked what nobody waits for any more, and then told to forget it.
@@ -156,10 +157,12 @@ final class ProgramSession: Sendable {
         let cancelled: @Sendable () -> Void = { [self] in
             inbox.content.update { $0.isCancelled = true }
             wakeLeader(if: inbox)
+            input.lookAround()
         }
         return cancellation.whileWatching(cancelled) {
             let notice = { tells ? UpstreamProtocol.cancelled(id, Self.late).canonicalBytes() : nil }
-            switch write(line, until: deadline, cancellation, notice: notice) {
+            let refusal = { mayBeSent() ? nil : UpstreamFailure.withdrawn }
+            switch write(line, until: deadline, cancellation, refusal: refusal, notice: notice) {
             case .all: inbox.content.withLock { $0.wasSent = true }
             case .nothing(let failure): return .notSent(failure)
             case .some(let failure): return .unknown(failure)
@@ -306,9 +309,10 @@ final class ProgramSession: Sendable {
         _ line: [UInt8],
         until deadline: ContinuousClock.Instant,
         _ cancellation: Cancellation?,
+        refusal: () -> UpstreamFailure? = { nil },
         notice: () -> [UInt8]? = { nil }
     ) -> ProgramInput.Written {
-        let written = input.write(line, until: deadline, cancellation, notice: notice)
+        let written = input.write(line, until: deadline, cancellation, refusal: refusal, notice: notice)
         switch written {
         case .some(let failure) where failure.kind == .ended, .nothing(let failure) where failure.kind == .ended:
             end(failure)

@@ -68,12 +68,15 @@ package final class ProgramUpstream: Upstream {
         let (session, era) = try session(until: .now + patience, Cancellation())
         // Starting is not part of the list's time: whoever has waited for it wants what it offers.
         let deadline = ContinuousClock.now + time
+        var listing = ServerListing(info: .null)
         let kept = state.withLock { state -> ServerListing? in
             if session.takeNewList() { state.listing = nil }
-            return state.session === session ? state.listing : nil
+            guard state.session === session else { return nil }
+            listing = ServerListing(info: state.info)
+            listing.start = state.starts
+            return state.listing
         }
         if let kept { return kept }
-        var listing = ServerListing(info: state.withLock { $0.info })
         var pages = ListingPages()
         repeat {
             let parameters = pages.parameters
@@ -90,18 +93,15 @@ package final class ProgramUpstream: Upstream {
     }
 
     package func call(_ call: UpstreamCall) -> UpstreamOutcome {
-        let outcome = callOnce(call)
-        // It ended before anything was sent, a moment ago: that is what starting it again is for.
-        guard case .notSent(let failure) = outcome, failure.kind == .ended else { return outcome }
-        return callOnce(call)
-    }
-
-    private func callOnce(_ call: UpstreamCall) -> UpstreamOutcome {
         // Starting is not part of the call's time.
         let deadline = ContinuousClock.now + max(call.timeout, address.startTimeout)
         let (session, era): (ProgramSession, UpstreamProtocol.Era)
         do throws(UpstreamFailure) {
-            (session, era) = try self.session(until: deadline, call.cancellation)
+            if let start = call.start {
+                (session, era) = try started(start)
+            } else {
+                (session, era) = try self.session(until: deadline, call.cancellation)
+            }
         } catch {
             return .notSent(error)
         }
@@ -110,7 +110,8 @@ package final class ProgramUpstream: Upstream {
             most: call.most,
             cancellation: call.cancellation,
             progress: call.progress,
-            reading: call.reading
+            reading: call.reading,
+            mayBeSent: call.mayBeSent
         ) { id in
             messages.request(id, "tools/call", UpstreamProtocol.parameters(of: call, token: id), era)
         }
@@ -156,6 +157,13 @@ package final class ProgramUpstream: Upstream {
     }
 
     // MARK: Starting
+
+    /// The session of one start. Another one may offer something else.
+    private func started(_ start: Int) throws(UpstreamFailure) -> (ProgramSession, UpstreamProtocol.Era) {
+        let running = state.withLock { $0.starts == start ? $0.running : nil }
+        guard let running else { throw UpstreamFailure(.ended, "the server has ended since its list was read") }
+        return running
+    }
 
     /// The running session, which is started where there is none. One thread starts, others wait for it.
     private func session(

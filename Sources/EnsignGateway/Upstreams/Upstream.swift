@@ -13,7 +13,8 @@ package protocol Upstream: Sendable {
     ///   - waitsForStart: Whether a start that somebody else has begun is waited for as long as it may take.
     func listing(within time: Duration, waitsForStart: Bool) throws(UpstreamFailure) -> ServerListing
 
-    /// Makes one call and blocks until it is over.
+    /// Makes one call and blocks until it is over. A server that has started again since the call was held against its list
+    /// gets nothing: `ended`, not sent.
     func call(_ call: UpstreamCall) -> UpstreamOutcome
 
     /// Ends it, with everything that it started. It may be used again.
@@ -57,6 +58,10 @@ package struct UpstreamCall: Sendable {
     package var progress: (@Sendable (JSONObject) -> Void)?
     /// What the calling thread looks after besides; nil where another one does.
     package var reading: ClientReading?
+    /// The start of the server whose list the call was held against; nil where that is not known.
+    package var start: Int?
+    /// Whether it may be sent: asked right before the first byte, behind everything that was waited for.
+    package var mayBeSent: @Sendable () -> Bool = { true }
 
     package init(
         tool: String,
@@ -112,6 +117,8 @@ package struct UpstreamFailure: Error, Sendable, Hashable {
         case forgotten
         /// The call has more to say in headers than is sent: nothing was tried, and nothing new is known of the server.
         case oversized
+        /// What was waited for took so long that the call may not be sent any more: nothing was tried.
+        case withdrawn
         /// It failed a moment ago and is not asked before it had a rest: nothing was tried, and nothing new is known of it.
         case resting
     }
@@ -124,6 +131,8 @@ package struct UpstreamFailure: Error, Sendable, Hashable {
         self.kind = kind
         self.message = message
     }
+
+    static let withdrawn = UpstreamFailure(.withdrawn, "the call may not be sent any more")
 }
 
 /// How to get at an upstream: the operator's words, with secrets resolved when it is started.

@@ -20,6 +20,8 @@ final class WebChannel: Sendable {
         /// The most bytes of one message of the server.
         var most = 65_536
         var cancellation = Cancellation()
+        /// Asked right before it is sent.
+        var mayBeSent: @Sendable () -> Bool = { true }
 
         init(
             _ message: JSONValue,
@@ -80,6 +82,7 @@ final class WebChannel: Sendable {
         let left = post.deadline - .now
         guard left > .zero else { throw UpstreamFailure(.timedOut, "no time was left to ask the server") }
         guard !post.cancellation.isCancelled else { throw UpstreamFailure(.cancelled, "the caller has gone") }
+        guard post.mayBeSent() else { throw .withdrawn }
         let line = try takeLine()
         let held = Held(line)
         defer {

@@ -254,6 +254,7 @@ package final class WebUpstream: Upstream {
         }
         post.most = question.most
         post.cancellation = question.cancellation
+        if let call = question.call { post.mayBeSent = call.mayBeSent }
         let answer: WebAnswer
         do throws(UpstreamFailure) {
             answer = try channel.send(post) { [teller] event in

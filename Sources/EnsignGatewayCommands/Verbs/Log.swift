@@ -43,7 +43,7 @@ extension Verb {
             try LogReader.lines(of: "\(folder.path)/\(name)") { bytes, _ in
                 guard let line = LogLine(bytes)?.json, choice.takes(line) else { return true }
                 lines.append(line)
-                if limit > 0, lines.count > 2 * limit { lines.removeFirst(lines.count - limit) }
+                if limit > 0, lines.count / 2 > limit { lines.removeFirst(lines.count - limit) }
                 return true
             }
         }

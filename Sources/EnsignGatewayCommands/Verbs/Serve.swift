@@ -49,8 +49,9 @@ extension Verb {
         while TerminationSignals.wait() == SIGHUP {
             do {
                 try service.reload(invocation, speaker)
-            } catch let failure as Failure {
-                speaker.tell("the file was not taken: \(failure.message)")
+            } catch {
+                // Whatever it is, what serves goes on.
+                speaker.tell("the file was not taken: \(GatewayApp.explanation(of: error).message)")
             }
         }
         service.finish(within: Verb.patience)

@@ -77,7 +77,7 @@ struct MakingTests {
 
     @Test(
         "What was certainly not sent is tried once more only where it may be repeated",
-        arguments: [UpstreamFailure.Kind.ended, .unreachable, .forgotten]
+        arguments: [UpstreamFailure.Kind.unreachable, .forgotten]
     )
     func retries(kind: UpstreamFailure.Kind) throws {
         let fixture = try GateFixture()
@@ -90,6 +90,19 @@ struct MakingTests {
         fixture.server.answer(lost)
         #expect(fixture.call("crm__find").reason == nil)
         #expect(fixture.server.calls.count == 3)
+    }
+
+    @Test("A call that met a server that had ended is made once more, whatever it does: nothing of it was sent")
+    func ended() throws {
+        let fixture = try GateFixture()
+        try fixture.publish(open())
+        let lost = UpstreamOutcome.notSent(UpstreamFailure(.ended, "gone"))
+        fixture.server.answer(lost)
+        #expect(fixture.call("crm__update").reason == nil)
+        #expect(fixture.server.calls.count == 2)
+        fixture.server.answer(lost, lost)
+        #expect(fixture.call("crm__update").text.contains("Nothing was done. Try again"))
+        #expect(fixture.server.calls.count == 4)
     }
 
     @Test("Five failures of the transport rest a server for half a minute; refusals and errors of it do not")

@@ -59,7 +59,7 @@ package final class UpstreamDesk: Sendable {
         /// What a failure says of the server: an answer, however bad it is, came over a connection that is good.
         func learned(_ failure: UpstreamFailure) {
             switch failure.kind {
-            case .cancelled, .resting, .oversized: passed()
+            case .cancelled, .resting, .oversized, .withdrawn: passed()
             case .unauthorized, .answered, .malformed, .forgotten: succeeded()
             case .unreachable, .ended, .timedOut: failed()
             }
