@@ -146,8 +146,12 @@ static void set_options(CURL *curl, const ccurl_request *request, struct transfe
     // Many servers close what is idle for five seconds; a request must not meet that.
     lib.easy_setopt(curl, CURLOPT_MAXAGE_CONN, 4L);
     lib.easy_setopt(curl, CURLOPT_HTTPHEADER, lines);
-    lib.easy_setopt(curl, CURLOPT_POST, 1L);
-    lib.easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->count);
+    if (request->is_get) {
+        lib.easy_setopt(curl, CURLOPT_HTTPGET, 1L);
+    } else {
+        lib.easy_setopt(curl, CURLOPT_POST, 1L);
+        lib.easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->count);
+    }
     // Not as POSTFIELDS: those are sent again by the library when a kept connection dies. What cannot be read from its start
     // again is not.
     lib.easy_setopt(curl, CURLOPT_READFUNCTION, give_body);
@@ -174,7 +178,7 @@ static int run(ccurl_line *line, CURLcode *code)
     }
 }
 
-int32_t ccurl_post(ccurl_line *line, const ccurl_request *request, ccurl_answer *answer)
+int32_t ccurl_send(ccurl_line *line, const ccurl_request *request, ccurl_answer *answer)
 {
     answer->status = 0;
     answer->was_sent = 0;

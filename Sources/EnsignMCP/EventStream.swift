@@ -7,10 +7,20 @@ struct EventStream {
     private var searched = 0
     /// The content of the `data` lines of the event under way.
     private var data: [UInt8] = []
+    /// The last `id` that was read: it counts from the end of its event.
+    private var id: String
+    /// Where the stream can be gone on with.
+    private(set) var place: EventPlace
     /// Whether nothing was read yet: a byte order mark there is no part of a line.
     private var isFirst = true
     /// Whether the line before ended with CR: an LF now belongs to its end. The line counts without waiting for that.
     private var isAfterCR = false
+
+    /// - Parameter place: Where the stream was broken off, of one that goes on.
+    init(from place: EventPlace = EventPlace()) {
+        self.place = place
+        id = place.id
+    }
 
     /// How many bytes wait for the end of their event.
     var pending: Int { bytes.count - start + data.count }
@@ -29,15 +39,26 @@ struct EventStream {
         while let line = nextLine() {
             if line.isEmpty {
                 defer { data = [] }
+                place.id = id
                 return data
             }
-            guard line.starts(with: "data:".utf8) else { continue }
-            var value = line.dropFirst(5)
-            if value.first == 0x20 { value = value.dropFirst() }
-            if !data.isEmpty { data.append(0x0A) }
-            data += value
+            if let value = Self.value(of: "data:", in: line) {
+                if !data.isEmpty { data.append(0x0A) }
+                data += value
+            } else if let value = Self.value(of: "id:", in: line) {
+                id = EventPlace.id(value)
+            } else if let value = Self.value(of: "retry:", in: line), let retry = EventPlace.retry(value) {
+                place.retry = retry
+            }
         }
         return nil
+    }
+
+    /// What a line says of a field, without the one blank before it; nil where it is another field's.
+    private static func value(of field: String, in line: ArraySlice<UInt8>) -> ArraySlice<UInt8>? {
+        guard line.starts(with: field.utf8) else { return nil }
+        let value = line.dropFirst(field.utf8.count)
+        return value.first == 0x20 ? value.dropFirst() : value
     }
 
     /// The next line without its end, which is CR, LF or both.

@@ -138,7 +138,7 @@ package final class HTTPTransport: MCPTransport {
     ) -> WebAnswer {
         var lines = headers.map { "\($0.name): \($0.value)" }
         lines += WebHeaders.lines(method: method, version: version, session: session)
-        return line.post(
+        return line.send(
             url,
             headers: lines,
             body: message.canonicalBytes(),

@@ -32,22 +32,25 @@ package final class WebLine: Sendable {
     /// be late.
     package func renew() { unsafe ccurl_renew(handle.pointer) }
 
-    /// Posts, and reads the answer.
+    /// Sends one request, and reads the answer.
     ///
     /// - Parameters:
     ///   - headers: Whole lines; nothing in them but what is printable.
+    ///   - body: What is posted; nil to get instead.
+    ///   - place: Where the stream that is asked for was broken off.
     ///   - isDirect: Whether no proxy is used, whatever the environment says.
     ///   - take: Takes each event of a stream; true when no more is wanted.
-    package func post(
+    package func send(
         _ url: String,
         headers: [String],
-        body: [UInt8],
+        body: [UInt8]?,
+        from place: EventPlace = EventPlace(),
         time: Duration,
         isDirect: Bool,
         most: Int,
         take: @escaping ([UInt8]) -> Bool
     ) -> WebAnswer {
-        let reading = Reading(most: most, take: take)
+        let reading = Reading(most: most, place: place, take: take)
         var pointers: [UnsafePointer<CChar>?] = unsafe headers.map { line in
             unsafe UnsafePointer(strdup(line))
         }
@@ -59,20 +62,21 @@ package final class WebLine: Sendable {
         let milliseconds = Int(min(max(time / .milliseconds(1), 1), 86_400_000))
         let code = unsafe url.withCString { address in
             unsafe pointers.withUnsafeBufferPointer { lines in
-                unsafe body.withUnsafeBufferPointer { bytes in
+                unsafe (body ?? []).withUnsafeBufferPointer { bytes in
                     guard let start = lines.baseAddress else { return Int32(CCURL_FAILED) }
                     var request = unsafe ccurl_request(
                         url: address,
                         headers: start,
                         body: bytes.baseAddress,
                         count: bytes.count,
+                        is_get: body == nil ? 1 : 0,
                         timeout: milliseconds,
                         direct: isDirect ? 1 : 0,
                         head: WebLine.takeHead,
                         reader: WebLine.takeBody,
                         context: Unmanaged.passUnretained(reading).toOpaque()
                     )
-                    return unsafe ccurl_post(handle.pointer, &request, &result)
+                    return unsafe ccurl_send(handle.pointer, &request, &result)
                 }
             }
         }
@@ -92,6 +96,7 @@ package final class WebLine: Sendable {
             status: result.status,
             wasSent: result.was_sent != 0,
             isStream: reading.isStream,
+            place: reading.events.place,
             session: reading.session,
             body: reading.isStream ? [] : reading.body
         )
@@ -99,14 +104,15 @@ package final class WebLine: Sendable {
 
     private final class Reading {
         var body: [UInt8] = []
-        var events = EventStream()
+        var events: EventStream
         var isStream = false
         var isTooLong = false
         var session: String?
         let most: Int
         let take: ([UInt8]) -> Bool
 
-        init(most: Int, take: @escaping ([UInt8]) -> Bool) {
+        init(most: Int, place: EventPlace, take: @escaping ([UInt8]) -> Bool) {
+            events = EventStream(from: place)
             self.most = most
             self.take = take
         }
@@ -166,6 +172,14 @@ package enum WebHeaders {
         if let session { lines.append("Mcp-Session-Id: \(session)") }
         return lines
     }
+
+    /// Of a GET that asks for the rest of a stream (2025-11-25, "Resumability and Redelivery").
+    package static func lines(from place: EventPlace, version: String?, session: String?) -> [String] {
+        var lines = ["Accept: text/event-stream", "Last-Event-ID: \(place.id)"]
+        if let version { lines.append("MCP-Protocol-Version: \(version)") }
+        if let session { lines.append("Mcp-Session-Id: \(session)") }
+        return lines
+    }
 }
 
 /// What came of a request.
@@ -187,8 +201,13 @@ package struct WebAnswer: Sendable {
     /// Whether anything of the request's body was written.
     package var wasSent: Bool
     package var isStream: Bool
+    /// Where its stream was broken off.
+    package var place: EventPlace
     /// `Mcp-Session-Id`.
     package var session: String?
     /// Of an answer that is not a stream.
     package var body: [UInt8]
+
+    /// Whether the stream is one of messages: of an error it is not.
+    package var hasGoodStream: Bool { isStream && (200..<300).contains(status) }
 }

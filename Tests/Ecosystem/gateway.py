@@ -38,6 +38,8 @@ from world import World, free_port
 AGENT = "support/refund-triage"
 WAYS = ("remote", "local")
 TOOLS = ("classic-http", "classic-process", "modern-http", "modern-process")
+# It ends the stream of a long call before the answer.
+POLLED = "classic-http"
 PACKAGES = {"classic": "langgraph", "modern": "openai-agents"}
 GRANTED = ("look_up", "refund", "export", "wire", "close")
 TOKEN = "the-token-of-a-test"
@@ -315,6 +317,8 @@ def seen(stand: Stand, ways: list[str]) -> list[str]:
         saw = Counter({call.replace(".0,", ","): count for call, count in stand.calls(tool).items()})
         problems += [f"  {tool} saw {count} of {call} too many" for call, count in (saw - wanted).items()]
         problems += [f"  {tool} saw {count} of {call} too few" for call, count in (wanted - saw).items()]
+        if tool == POLLED and not Path(f"{stand.log(tool)}.polls").exists():
+            problems.append(f"  {tool} was not asked for the rest of a stream")
     return problems
 
 

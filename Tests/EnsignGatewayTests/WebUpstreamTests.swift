@@ -19,7 +19,7 @@ struct WebUpstreamTests {
     }
 
     /// A running server, and the gateway's way to it.
-    private final class Server {
+    final class Server {
         private let program: KeptProgram
         let port: Int
 
@@ -48,17 +48,17 @@ struct WebUpstreamTests {
         }
     }
 
-    private func server(_ behaviour: String) throws -> Server { try Server(behaviour, seen: "\(scratch.path)/seen") }
+    func server(_ behaviour: String) throws -> Server { try Server(behaviour, seen: "\(scratch.path)/seen") }
 
     /// The requests that the server got.
-    private func seen() throws -> [(headers: JSONValue, message: JSONValue)] {
+    func seen() throws -> [(headers: JSONValue, message: JSONValue)] {
         try scratch.read("seen").split(separator: "\n").map { line in
             let value = try read(Array(line.utf8))
             return (value["headers"] ?? .null, value["message"] ?? .null)
         }
     }
 
-    private func call(
+    func call(
         _ tool: String,
         _ arguments: JSONValue = [:],
         input: JSONValue? = nil,
@@ -78,7 +78,7 @@ struct WebUpstreamTests {
         )
     }
 
-    private func failure(_ outcome: UpstreamOutcome) -> (isSent: Bool, kind: UpstreamFailure.Kind)? {
+    func failure(_ outcome: UpstreamOutcome) -> (isSent: Bool, kind: UpstreamFailure.Kind)? {
         switch outcome {
         case .notSent(let failure): (false, failure.kind)
         case .unknown(let failure): (true, failure.kind)
@@ -290,7 +290,7 @@ struct WebUpstreamTests {
         let server = try server("modern")
         let line = try WebLine()
         func ask() -> WebAnswer {
-            line.post(
+            line.send(
                 "http://127.0.0.1:\(server.port)/mcp",
                 headers: WebHeaders.lines(method: "server/discover", version: nil, session: nil),
                 body: Array(#"{"id":1,"method":"server/discover"}"#.utf8),

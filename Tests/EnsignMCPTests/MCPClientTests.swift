@@ -252,6 +252,28 @@ struct MCPClientTests {
         #expect(events.next() == [])
     }
 
+    @Test("An id counts with the end of its event, until another does; a retry at once, where it is digits")
+    func places() {
+        var events = EventStream()
+        func place(after text: String) -> EventPlace {
+            events.add(text.utf8)
+            while events.next() != nil {}
+            return events.place
+        }
+        #expect(place(after: "id: 1\ndata: x\n") == EventPlace())
+        #expect(place(after: "\n").id == "1")
+        #expect(place(after: "data: x\n\n").id == "1")
+        #expect(place(after: "id:2\nretry: 30\n").retry == .milliseconds(30))
+        #expect(place(after: "retry: 3s\nretry: -1\nretry:\nretry: 0x3\n\n") == place(after: ""))
+        #expect(events.place.id == "2" && events.place.retry == .milliseconds(30))
+        #expect(place(after: "id: ü 3\nretry: 99999999999999999999\n\n").id == "ü 3")
+        #expect(events.place.retry == .seconds(86_400))
+        for unfit in ["", " 4", "4 ", "a\u{0}b", "\t", String(repeating: "x", count: 1_025)] {
+            #expect(place(after: "id: 4\n\nid: \(unfit)\n\n").id.isEmpty)
+        }
+        #expect(EventStream(from: events.place).place == events.place)
+    }
+
     /// The events of a stream that arrives in pieces of several sizes: one list where they do not matter.
     private func events(of stream: String) -> Set<[String]> {
         let stream = Array(stream.utf8)

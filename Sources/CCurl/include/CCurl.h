@@ -1,4 +1,4 @@
-// POST through libcurl, which is loaded when it is first needed: most commands never speak HTTP, and linking it would
+// POST and GET through libcurl, which is loaded when it is first needed: most commands never speak HTTP, and linking it would
 // make each of them load thirty libraries first.
 //
 // Redirects are not followed, and only http and https are spoken. Certificates are checked against the system's.
@@ -50,6 +50,8 @@ typedef struct ccurl_request {
     const char *_Nullable const *_Nonnull headers;
     const uint8_t *_Nullable body;
     size_t count;
+    // Whether it is a GET, which has no body.
+    int32_t is_get;
     // In milliseconds, from here to the end of the answer.
     long timeout;
     // Whether no proxy is used, whatever the environment says.
@@ -59,8 +61,9 @@ typedef struct ccurl_request {
     void *_Nullable context;
 } ccurl_request;
 
-// Sends a body once, and reads the answer: where a kept connection turns out to be dead after something was written, it fails.
-int32_t ccurl_post(
+// Sends a body once, and reads the answer: where a kept connection turns out to be dead after something was written, it fails. A
+// GET may be sent again by the library.
+int32_t ccurl_send(
     ccurl_line *_Nonnull line, const ccurl_request *_Nonnull request, ccurl_answer *_Nonnull answer);
 
 #ifdef __cplusplus

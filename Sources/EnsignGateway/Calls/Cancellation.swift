@@ -1,3 +1,4 @@
+import EnsignSystem
 import Synchronization
 
 /// Whether somebody no longer wants an answer.
@@ -59,5 +60,15 @@ package final class Cancellation: Sendable {
         if place == nil { handler() }
         defer { if let place { state.withLock { _ = $0.handlers.removeValue(forKey: place) } } }
         return try body()
+    }
+
+    /// Waits, no longer than until it is cancelled.
+    ///
+    /// - Returns: Whether the time is over, and it is not cancelled.
+    package func pause(for time: Duration) -> Bool {
+        let isOver = Condition(false)
+        return whileWatching({ isOver.update { $0 = true } }) {
+            isOver.wait(until: .now + time) { $0 ? true : nil } == nil
+        }
     }
 }

@@ -37,13 +37,16 @@ final class WebChannel: Sendable {
             self.deadline = deadline
         }
 
-        fileprivate var lines: [String] {
-            let version: String? =
-                switch era {
-                case .stateless: ProtocolVersion.stateless
-                case .handshake(let agreed): agreed
-                case nil: nil
-                }
+        private var version: String? {
+            switch era {
+            case .stateless: ProtocolVersion.stateless
+            case .handshake(let agreed): agreed
+            case nil: nil
+            }
+        }
+
+        fileprivate func lines(from place: EventPlace?) -> [String] {
+            if let place { return WebHeaders.lines(from: place, version: version, session: session) }
             var lines = WebHeaders.lines(method: method, version: version, session: session)
             if let tool, era == .stateless { lines.append("Mcp-Name: \(HTTPRules.encoded(tool))") }
             return lines + mirrored.map(WebChannel.line)
@@ -76,9 +79,15 @@ final class WebChannel: Sendable {
 
     /// Sends one message, and reads the answer.
     ///
-    /// - Parameter take: Takes each event of a stream; true when no more is wanted.
-    func send(_ post: Post, _ take: @escaping ([UInt8]) -> Bool) throws(UpstreamFailure) -> WebAnswer {
-        let headers = try post.lines + ownLines()
+    /// - Parameters:
+    ///   - place: Where the stream of its answer was broken off: then the rest of that is asked for, and the message is not sent.
+    ///   - take: Takes each event of a stream; true when no more is wanted.
+    func send(
+        _ post: Post,
+        from place: EventPlace? = nil,
+        _ take: @escaping ([UInt8]) -> Bool
+    ) throws(UpstreamFailure) -> WebAnswer {
+        let headers = try post.lines(from: place) + ownLines()
         let left = post.deadline - .now
         guard left > .zero else { throw UpstreamFailure(.timedOut, "no time was left to ask the server") }
         guard !post.cancellation.isCancelled else { throw UpstreamFailure(.cancelled, "the caller has gone") }
@@ -89,9 +98,18 @@ final class WebChannel: Sendable {
             held.line.withLock { $0 = nil }
             idle.withLock { if $0.count < Self.mostLines { $0.append(line) } }
         }
-        let body = post.message.canonicalBytes()
+        let body = place == nil ? post.message.canonicalBytes() : nil
         return post.cancellation.whileWatching({ held.line.withLock { $0?.cancel() } }) {
-            line.post(url, headers: headers, body: body, time: left, isDirect: isDirect, most: post.most, take: take)
+            line.send(
+                url,
+                headers: headers,
+                body: body,
+                from: place ?? EventPlace(),
+                time: left,
+                isDirect: isDirect,
+                most: post.most,
+                take: take
+            )
         }
     }
 

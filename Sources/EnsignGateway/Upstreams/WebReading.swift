@@ -32,8 +32,8 @@ enum WebEnding: Sendable {
     }
 }
 
-/// What a server says to one request: one message, or a stream of them that is read until the answer is in it. For one
-/// thread.
+/// What a server says to one request: one message, or a stream of them that is read until the answer is in it, over one connection
+/// or several. For one thread.
 final class WebReading {
     private let id: Int64
     private let most: Int
@@ -93,9 +93,14 @@ final class WebReading {
     }
 
     /// What came of it, when the answer is over.
-    func ending(of web: WebAnswer) -> WebEnding {
+    ///
+    /// - Parameter isRest: Whether it is what came when the rest of a stream was asked for.
+    func ending(of web: WebAnswer, isRest: Bool) -> WebEnding {
         if let answer { return .answer(answer) }
         if let problem { return .unknown(problem) }
+        var web = web
+        // The request was, before this one.
+        if isRest { web.wasSent = true }
         switch web.end {
         case .timedOut: return failed(web, .timedOut, "the server did not answer in time")
         case .cancelled: return failed(web, .cancelled, "the caller no longer wants the answer")
@@ -105,9 +110,10 @@ final class WebReading {
         case .tooLong: return .unknown(UpstreamFailure(.malformed, "the server's answer is longer than \(most) bytes"))
         case .done, .enough: break
         }
-        if web.isStream, (200..<300).contains(web.status) {
-            return .unknown(UpstreamFailure(.ended, "the server's stream ended before its answer"))
-        }
+        let ended = "the server's stream ended before its answer"
+        if web.hasGoodStream { return .unknown(UpstreamFailure(.ended, ended)) }
+        // Of the request this says nothing.
+        if isRest { return .unknown(UpstreamFailure(.ended, "\(ended), and the rest is not had (HTTP \(web.status))")) }
         return ofOneMessage(web)
     }
 

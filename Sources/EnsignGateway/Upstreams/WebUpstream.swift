@@ -255,16 +255,11 @@ package final class WebUpstream: Upstream {
         post.most = question.most
         post.cancellation = question.cancellation
         if let call = question.call { post.mayBeSent = call.mayBeSent }
+        let take = { [teller] event in reading.take(event) { teller.tell($0, "", era, session) } }
         let answer: WebAnswer
-        do throws(UpstreamFailure) {
-            answer = try channel.send(post) { [teller] event in
-                reading.take(event) { teller.tell($0, "", era, session) }
-            }
-        } catch {
-            return (.notSent(error), nil, 0)
-        }
+        do throws(UpstreamFailure) { answer = try channel.send(post, take) } catch { return (.notSent(error), nil, 0) }
+        let ending = rest(of: post, after: answer, reading, take)
         if reading.hasNewList { state.withLock { $0.listing = nil } }
-        let ending = reading.ending(of: answer)
         if question.call != nil, case .handshake = era, case .unknown(let failure) = ending {
             // In the newer era, a closed connection says so.
             let reason = failure.kind == .timedOut ? "no answer in time" : "cancelled"
@@ -273,5 +268,30 @@ package final class WebUpstream: Upstream {
             }
         }
         return (ending, answer.session, answer.status)
+    }
+
+    /// What comes of a request: reads on where its stream ended before the answer. Since 2026-07-28 nobody can.
+    private func rest(
+        of post: WebChannel.Post,
+        after first: WebAnswer,
+        _ reading: WebReading,
+        _ take: @escaping ([UInt8]) -> Bool
+    ) -> WebEnding {
+        guard case .handshake = post.era else { return reading.ending(of: first, isRest: false) }
+        var (web, polling, isRest) = (first, StreamPolling(), false)
+        while let wait = polling.wait(after: web) {
+            guard wait < post.deadline - .now else {
+                return .unknown(UpstreamFailure(.timedOut, "the server gives the rest of its stream too late"))
+            }
+            guard post.cancellation.pause(for: wait) else {
+                return .unknown(UpstreamFailure(.cancelled, "the caller no longer wants the answer"))
+            }
+            do throws(UpstreamFailure) {
+                (web, isRest) = (try channel.send(post, from: web.place, take), true)
+            } catch {
+                return .unknown(error)
+            }
+        }
+        return reading.ending(of: web, isRest: isRest)
     }
 }

@@ -18,6 +18,9 @@ sessions = set()
 refused = threading.Event()
 rude = threading.Event()
 connections = 0
+# Of a stream that comes in several parts: what is still to come, and the words that stand for messages in it.
+parts = []
+answers = {}
 
 
 def text(words, **more):
@@ -58,11 +61,40 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(f"event: message\ndata: {json.dumps(value)}\n\n".encode())
         self.wfile.flush()
 
-    def do_POST(self):
-        message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+    def note(self, message):
         with lock:
             with open(SEEN, "a") as file:
                 file.write(json.dumps({"headers": {k.lower(): v for k, v in self.headers.items()}, "message": message}) + "\n")
+
+    def do_GET(self):
+        self.note({"method": "GET", "at": int(time.monotonic() * 1000)})
+        self.part()
+
+    def part(self):
+        """Says the next part of a stream that comes in several, each over a connection of its own."""
+        part = parts.pop(0)
+        if "status" in part:
+            return self.plain(None if part["status"] == 204 else {"jsonrpc": "2.0", "id": 1, "result": {}}, part["status"])
+        self.close_connection = True
+        if part.get("then") == "vanish":
+            return self.connection.close()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Connection", "close")
+        if part.get("then") == "break":
+            self.send_header("Content-Length", str(1 << 30))
+        self.end_headers()
+        words = part.get("say", "")
+        for name, value in answers.items():
+            words = words.replace(name, value)
+        self.wfile.write(words.encode() * part.get("times", 1))
+        self.wfile.flush()
+        if part.get("then") == "hang":
+            time.sleep(60)
+
+    def do_POST(self):
+        message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.note(message)
         if BEHAVIOUR == "who" and self.headers.get("Authorization") != "Bearer t0ken":
             return self.plain({"jsonrpc": "2.0", "id": message.get("id"), "error": {"code": 1, "message": "who"}}, 401)
         if BEHAVIOUR == "redirect":
@@ -100,6 +132,10 @@ class Handler(BaseHTTPRequestHandler):
                 {"name": "echo", "inputSchema": {"properties": {"region": {"type": "string", "x-mcp-header": "Region"}}}},
                 {"name": "bad", "inputSchema": {"properties": {"region": {"type": "string", "x-mcp-header": "a b"}}}},
             ]}))
+        if method == "tools/list" and BEHAVIOUR == "polls":
+            answers.update(ANSWER=json.dumps(reply({"tools": [{"name": "late"}]})))
+            parts[:] = [{"say": "id: 1\nretry: 100\ndata:\n\n"}, {"say": "data: ANSWER\n\n"}]
+            return self.part()
         if method == "tools/list":
             page = int(message.get("params", {}).get("cursor") or 0)
             more = {"nextCursor": str(page + 1)} if page < 2 else {}
@@ -143,6 +179,12 @@ class Handler(BaseHTTPRequestHandler):
         if name == "slow":
             time.sleep(arguments["seconds"])
             return self.plain(reply(text("slow")))
+        if name == "parts":
+            token = params.get("_meta", {}).get("progressToken")
+            progress = {"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": token, "progress": 1}}
+            answers.update(ANSWER=json.dumps(reply(text("done"))), PROGRESS=json.dumps(progress))
+            parts[:] = arguments["parts"]
+            return self.part()
         if name == "hangs":
             self.stream()
             for _ in range(200):
