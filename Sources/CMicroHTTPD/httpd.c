@@ -3,6 +3,7 @@
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
 #include <microhttpd.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,11 +11,26 @@
 // From 0.9.77 on the library itself refuses heads that two readers could read as two things.
 #define CHTTPD_IS_STRICT (MHD_VERSION >= 0x00097701)
 
+// Who a server is to its clients. Shared by the connections that began with it.
+struct identity {
+    gnutls_certificate_credentials_t credentials;
+    size_t users;
+};
+
 struct chttpd {
     chttpd_handlers handlers;
     struct MHD_Daemon *daemon;
+    // That of connections that begin, and the users of each; NULL for http.
+    struct identity *identity;
+    pthread_mutex_t mutex;
     // The socket that it listened on, once it does so no more; else -1.
     int socket;
+};
+
+// A connection as the library's callbacks know it.
+struct client {
+    void *own;
+    struct identity *identity;
 };
 
 // A request as the library's callbacks know it.
@@ -22,6 +38,60 @@ struct request {
     void *own;
     int must_hang_up;
 };
+
+static gnutls_datum_t datum_of(const char *text)
+{
+    return (gnutls_datum_t){(unsigned char *)(uintptr_t)text, (unsigned)strlen(text)};
+}
+
+static struct identity *identity_make(const char *certificate, const char *key, const char *authorities)
+{
+    struct identity *identity = calloc(1, sizeof *identity);
+    if (identity == NULL) return NULL;
+    identity->users = 1;
+    if (gnutls_certificate_allocate_credentials(&identity->credentials) != GNUTLS_E_SUCCESS) {
+        free(identity);
+        return NULL;
+    }
+    const gnutls_datum_t chain = datum_of(certificate), secret = datum_of(key);
+    int is_good
+        = gnutls_certificate_set_x509_key_mem(identity->credentials, &chain, &secret, GNUTLS_X509_FMT_PEM) >= 0;
+    if (is_good && authorities != NULL) {
+        const gnutls_datum_t trust = datum_of(authorities);
+        is_good = gnutls_certificate_set_x509_trust_mem(identity->credentials, &trust, GNUTLS_X509_FMT_PEM) > 0;
+    }
+    if (is_good) return identity;
+    gnutls_certificate_free_credentials(identity->credentials);
+    free(identity);
+    return NULL;
+}
+
+static struct identity *identity_use(chttpd *server)
+{
+    pthread_mutex_lock(&server->mutex);
+    struct identity *identity = server->identity;
+    if (identity != NULL) identity->users++;
+    pthread_mutex_unlock(&server->mutex);
+    return identity;
+}
+
+static void identity_release(chttpd *server, struct identity *identity)
+{
+    if (identity == NULL) return;
+    pthread_mutex_lock(&server->mutex);
+    const int is_last = --identity->users == 0;
+    pthread_mutex_unlock(&server->mutex);
+    if (!is_last) return;
+    gnutls_certificate_free_credentials(identity->credentials);
+    free(identity);
+}
+
+static void server_free(chttpd *server)
+{
+    identity_release(server, server->identity);
+    pthread_mutex_destroy(&server->mutex);
+    free(server);
+}
 
 static struct MHD_Connection *connection_of(chttpd_exchange *exchange) { return (struct MHD_Connection *)exchange; }
 
@@ -39,8 +109,9 @@ static enum MHD_Result handle(
         if (request == NULL) return MHD_NO;
         *state = request;
         const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-        switch (handlers->begun(
-            handlers->context, info == NULL ? NULL : info->socket_context, exchange, method, url, &request->own)) {
+        const struct client *client = info == NULL ? NULL : info->socket_context;
+        if (client == NULL) return MHD_NO;
+        switch (handlers->begun(handlers->context, client->own, exchange, method, url, &request->own)) {
         case CHTTPD_READ: return MHD_YES;
         case CHTTPD_ANSWER: return handlers->finished(request->own, exchange) == 0 ? MHD_YES : MHD_NO;
         default: return MHD_NO;
@@ -70,11 +141,24 @@ static void notified(
     void *cls, struct MHD_Connection *connection, void **own, enum MHD_ConnectionNotificationCode code)
 {
     struct chttpd *server = cls;
+    struct client *client = *own;
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-        const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-        *own = server->handlers.opened(server->handlers.context, info == NULL ? -1 : info->connect_fd);
-    } else {
-        server->handlers.closed(server->handlers.context, *own);
+        client = calloc(1, sizeof *client);
+        *own = client;
+        // Its requests are not taken.
+        if (client == NULL) return;
+        client->identity = identity_use(server);
+        const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+        // In place of the library's own, which never change. Nothing has been said on the connection yet.
+        if (client->identity != NULL && info != NULL && info->tls_session != NULL) {
+            gnutls_credentials_set(info->tls_session, GNUTLS_CRD_CERTIFICATE, client->identity->credentials);
+        }
+        info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+        client->own = server->handlers.opened(server->handlers.context, info == NULL ? -1 : info->connect_fd);
+    } else if (client != NULL) {
+        server->handlers.closed(server->handlers.context, client->own);
+        identity_release(server, client->identity);
+        free(client);
         *own = NULL;
     }
 }
@@ -85,6 +169,14 @@ chttpd *chttpd_start(const chttpd_settings *settings, const chttpd_handlers *han
     if (server == NULL) return NULL;
     server->handlers = *handlers;
     server->socket = -1;
+    pthread_mutex_init(&server->mutex, NULL);
+    if (settings->certificate != NULL) {
+        server->identity = identity_make(settings->certificate, settings->key, settings->authorities);
+        if (server->identity == NULL) {
+            server_free(server);
+            return NULL;
+        }
+    }
     struct MHD_OptionItem options[16];
     size_t used = 0;
 #define OPTION(name, number, pointer) \
@@ -114,8 +206,20 @@ chttpd *chttpd_start(const chttpd_settings *settings, const chttpd_handlers *han
 #undef OPTION
     server->daemon = MHD_start_daemon(flags, 0, NULL, NULL, handle, server, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
     if (server->daemon != NULL) return server;
-    free(server);
+    server_free(server);
     return NULL;
+}
+
+int chttpd_renew(chttpd *server, const char *certificate, const char *key, const char *authorities)
+{
+    struct identity *identity = identity_make(certificate, key, authorities);
+    if (identity == NULL) return 0;
+    pthread_mutex_lock(&server->mutex);
+    struct identity *old = server->identity;
+    server->identity = identity;
+    pthread_mutex_unlock(&server->mutex);
+    identity_release(server, old);
+    return 1;
 }
 
 void chttpd_quiesce(chttpd *server)
@@ -128,7 +232,7 @@ void chttpd_stop(chttpd *server)
 {
     MHD_stop_daemon(server->daemon);
     if (server->socket >= 0) close(server->socket);
-    free(server);
+    server_free(server);
 }
 
 struct taking {
@@ -208,7 +312,7 @@ int chttpd_is_for(const char *certificate, const char *host)
 {
     gnutls_x509_crt_t parsed;
     if (gnutls_x509_crt_init(&parsed) != GNUTLS_E_SUCCESS) return -1;
-    const gnutls_datum_t pem = {(unsigned char *)(uintptr_t)certificate, (unsigned)strlen(certificate)};
+    const gnutls_datum_t pem = datum_of(certificate);
     int result = -1;
     if (gnutls_x509_crt_import(parsed, &pem, GNUTLS_X509_FMT_PEM) == GNUTLS_E_SUCCESS) {
         result = gnutls_x509_crt_check_hostname(parsed, host) != 0;
@@ -217,13 +321,11 @@ int chttpd_is_for(const char *certificate, const char *host)
     return result;
 }
 
-int chttpd_fits(const char *certificate, const char *key)
+int chttpd_fits(const char *certificate, const char *key, const char *authorities)
 {
-    gnutls_certificate_credentials_t credentials;
-    if (gnutls_certificate_allocate_credentials(&credentials) != GNUTLS_E_SUCCESS) return 0;
-    const gnutls_datum_t chain = {(unsigned char *)(uintptr_t)certificate, (unsigned)strlen(certificate)};
-    const gnutls_datum_t secret = {(unsigned char *)(uintptr_t)key, (unsigned)strlen(key)};
-    const int result = gnutls_certificate_set_x509_key_mem(credentials, &chain, &secret, GNUTLS_X509_FMT_PEM);
-    gnutls_certificate_free_credentials(credentials);
-    return result >= 0;
+    struct identity *identity = identity_make(certificate, key, authorities);
+    if (identity == NULL) return 0;
+    gnutls_certificate_free_credentials(identity->credentials);
+    free(identity);
+    return 1;
 }

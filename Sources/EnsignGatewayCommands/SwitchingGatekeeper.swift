@@ -11,12 +11,7 @@ final class SwitchingGatekeeper: Gatekeeper {
     private let earlier = Mutex<[Gateway]>([])
     private let retiring = WorkerPool(most: 4)
 
-    private let encryption: ServedEncryption
-
-    init(_ gateway: Gateway) {
-        serving = Mutex(gateway)
-        encryption = ServedEncryption(gateway.file.listen.https)
-    }
+    init(_ gateway: Gateway) { serving = Mutex(gateway) }
 
     var current: Gateway { serving.withLock { $0 } }
 
@@ -46,11 +41,6 @@ final class SwitchingGatekeeper: Gatekeeper {
         next.start(claim)
         serving.withLock { $0 = next }
         speaker.tell("the file was read again; claim \(claim.sentence)")
-        if let https = operatorFile.file.listen.https, !encryption.isStill(https) {
-            speaker.tell(
-                "the certificate, its key or the client's authorities have changed: they count from the next start"
-            )
-        }
         earlier.withLock { $0.append(before) }
         let isTaken = retiring.run { [self] in
             before.retire()

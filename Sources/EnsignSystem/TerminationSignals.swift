@@ -16,6 +16,15 @@ package enum TerminationSignals {
         return number
     }
 
+    /// Waits for one of them, and returns its number; nil when the time was over first.
+    package static func wait(for time: Duration) -> Int32? {
+        var signals = set
+        let (seconds, attoseconds) = time.components
+        var left = timespec(tv_sec: Int(seconds), tv_nsec: Int(attoseconds / 1_000_000_000))
+        let number = unsafe sigtimedwait(&signals, nil, &left)
+        return number > 0 ? number : nil
+    }
+
     private static var set: sigset_t {
         var signals = sigset_t()
         unsafe sigemptyset(&signals)

@@ -82,14 +82,18 @@ struct EncryptedFrontTests {
         )
     }
 
+    private func encryption(_ name: String = "server", authorities: String?) throws -> HTTPFront.Encryption {
+        HTTPFront.Encryption(
+            certificate: try scratch.read("\(name).pem"),
+            key: try scratch.read("\(name).key"),
+            authorities: try authorities.map { try scratch.read($0) }
+        )
+    }
+
     private func front(_ host: String = "127.0.0.1", authorities: String?) throws -> HTTPFront {
         try HTTPFront(
             ListeningSocket(host: host, port: 0),
-            encryption: HTTPFront.Encryption(
-                certificate: try scratch.read("server.pem"),
-                key: try scratch.read("server.key"),
-                authorities: try authorities.map { try scratch.read($0) }
-            ),
+            encryption: encryption(authorities: authorities),
             gatekeeper: gatekeeper,
             version: "0"
         )
@@ -168,5 +172,39 @@ struct EncryptedFrontTests {
     func wrongKey() throws {
         try scratch.write("server.key", try scratch.read("client.key"))
         #expect(throws: SystemError.self) { _ = try front(authorities: nil) }
+    }
+
+    @Test("a renewed certificate, its key and its authorities count for connections that begin")
+    func renewal() throws {
+        let front = try front(authorities: "ca.pem")
+        let friend = ["--cert", "client.pem", "--key", "client.key"]
+        let stranger = ["--cert", "stranger.pem", "--key", "stranger.key"]
+        #expect(try post(front.port, "gateway.test", friend) == 200)
+        try certificate("next", by: "other", "subjectAltName=DNS:gateway.test,DNS:next.test", "serverAuth")
+        #expect(front.renew(try encryption("next", authorities: "other.pem")))
+        #expect(try post(front.port, "gateway.test", friend) == 0)
+        let trusting = ["--cacert", "other.pem"]
+        #expect(try [0, 403].contains(post(front.port, "gateway.test", friend + trusting)))
+        #expect(try post(front.port, "gateway.test", stranger + trusting) == 200)
+        #expect(try post(front.port, "gateway.test", stranger + trusting + ["-H", "Host: next.test"]) == 200)
+        #expect(try post(front.port, "gateway.test", stranger + trusting + ["-H", "Host: a.many.test"]) == 403)
+    }
+
+    @Test("what does not fit is not taken, and the certificate before still counts")
+    func badRenewal() throws {
+        let front = try front(authorities: nil)
+        let good = try encryption(authorities: nil)
+        var bad = good
+        bad.key = try scratch.read("client.key")
+        #expect(!front.renew(bad))
+        for text in ["", "nothing", String(good.certificate.dropLast(80))] {
+            bad = good
+            bad.certificate = text
+            #expect(!front.renew(bad))
+        }
+        #expect(!front.renew(try encryption(authorities: "ca.pem")))
+        #expect(try post(front.port) == 200)
+        front.stop()
+        #expect(!front.renew(good))
     }
 }

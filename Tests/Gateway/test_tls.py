@@ -9,6 +9,7 @@ import http.client
 import json
 import os
 import shutil
+import signal
 import ssl
 import subprocess
 import threading
@@ -19,7 +20,7 @@ from typing import Any
 
 from clients import Client, Serving, reason
 from web import TOKEN
-from world import FLEET, TOOL, Case, World
+from world import FLEET, TOOL, Case, World, eventually
 
 SYSTEM = "/etc/ssl/certs/ca-certificates.crt"
 
@@ -118,21 +119,61 @@ class FrontTests(Case):
         friend, stranger = ours.sign("friend", "clientAuth"), other.sign("stranger", "clientAuth")
         with Serving(world) as serving:
             self.assertEqual(status(friend), 200)
-            serving.reload()
-            self.assertNotIn("from the next start", serving.output.read_text())
-            # A renewed certificate is not taken by those who listen already, and that is said.
-            renewed, its_key = ours.sign("renewed", "serverAuth")
-            shutil.copy(renewed, certificate)
-            self.assertIn("is not a certificate of the key in", world.failing("check", wanted=3))
-            shutil.copy(its_key, key)
-            serving.reload()
-            serving.wait_for("they count from the next start")
             self.assertEqual(status(friend, "wrong"), 401)
             for nobody in (None, stranger):
                 self.assertIn(status(nobody), (403, None))
             with self.assertRaises((OSError, http.client.HTTPException)):
                 web.post({})
         self.assertEqual(len(world.calls()), 1)
+
+
+class RenewalTests(Case):
+    def test_a_renewed_certificate_is_taken_without_a_new_start_and_one_that_is_not_its_keys_is_not(self) -> None:
+        world = self.world()
+        ours, other = Authority(world, "ours"), Authority(world, "other")
+        certificate, key = ours.sign("gateway", "serverAuth")
+        web = world.listens()
+        world.configure(listen={"https": {"address": world.spec["listen"].pop("http"), "certificate": certificate, "key": key}})
+        message = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "ping"})
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {TOKEN}", "MCP-Protocol-Version": "2025-11-25"}
+
+        def connect(authority: Authority) -> http.client.HTTPSConnection:
+            context = ssl.create_default_context(cafile=str(authority.certificate))
+            connection = http.client.HTTPSConnection("127.0.0.1", web.port, context=context, timeout=20)
+            self.addCleanup(connection.close)
+            return connection
+
+        def status(connection: http.client.HTTPSConnection) -> int | None:
+            """None where the certificate is not believed."""
+            try:
+                connection.request("POST", "/mcp", message, headers)
+                answer = connection.getresponse()
+                answer.read()
+                return answer.status
+            except ssl.SSLError:
+                return None
+
+        with Serving(world) as serving:
+            open_one = connect(ours)
+            self.assertEqual(status(open_one), 200)
+            renewed, its_key = other.sign("renewed", "serverAuth")
+            # Half of a renewal.
+            shutil.copy(renewed, certificate)
+            serving.process.send_signal(signal.SIGHUP)
+            serving.wait_for("was not taken, and the one before still counts")
+            self.assertIn("is not a certificate of the key in", serving.output.read_text())
+            self.assertEqual((status(connect(ours)), status(connect(other))), (200, None))
+            shutil.copy(its_key, key)
+            serving.reload()
+            serving.wait_for("was read again: connections that begin have it")
+            self.assertEqual((status(connect(ours)), status(connect(other))), (None, 200))
+            # Whoever was there has noticed nothing.
+            self.assertEqual(status(open_one), 200)
+            # Nobody says so this time.
+            for kept, place in zip(ours.sign("third", "serverAuth"), (certificate, key)):
+                shutil.copy(kept, place)
+            eventually(lambda: serving.output.read_text().count("connections that begin have it") == 2)
+            self.assertEqual((status(connect(ours)), status(connect(other))), (200, None))
 
 
 class BehindTests(Case):

@@ -61,6 +61,10 @@ typedef struct chttpd_settings {
 
 // NULL if it cannot be started: the certificate and its key do not fit, or there are no threads.
 chttpd *_Nullable chttpd_start(const chttpd_settings *_Nonnull settings, const chttpd_handlers *_Nonnull handlers);
+// Takes another certificate, key and authorities (NULL if it had none): connections that begin have them, and those that are open
+// keep theirs. Returns 0 if they do not fit: then nothing has changed. For https alone.
+int chttpd_renew(
+    chttpd *_Nonnull server, const char *_Nonnull certificate, const char *_Nonnull key, const char *_Nullable authorities);
 // Takes no more connections. Those that are open go on.
 void chttpd_quiesce(chttpd *_Nonnull server);
 // Breaks all connections and waits for their threads: what they do must end by itself.
@@ -88,8 +92,8 @@ int chttpd_answer(
 // Whether a certificate in PEM is for a host: a name, or an address without brackets. -1 if it cannot be read.
 int chttpd_is_for(const char *_Nonnull certificate, const char *_Nonnull host);
 
-// Whether a certificate in PEM, with what it leads to, can be used with a private key in PEM.
-int chttpd_fits(const char *_Nonnull certificate, const char *_Nonnull key);
+// Whether a certificate in PEM, with what it leads to, can be used with a private key in PEM, and these authorities, if any.
+int chttpd_fits(const char *_Nonnull certificate, const char *_Nonnull key, const char *_Nullable authorities);
 
 #ifdef __cplusplus
 }

@@ -80,7 +80,7 @@ extension GatewayFile {
                 Field("address", "An address and a port.", .text(.address), required: true),
                 Field(
                     "certificate",
-                    "A PEM file with the certificate and what it leads to. A renewed one counts from the next start.",
+                    "A PEM file with the certificate and what it leads to. A renewed one counts within ten seconds.",
                     .text(.place),
                     required: true
                 ),

@@ -52,6 +52,15 @@ package struct Surroundings: Sendable {
         return Finding.unique(list.findings)
     }
 
+    /// What is wrong with the files of encryption.
+    ///
+    /// - Parameter path: The operator's file.
+    package func findings(of https: GatewayFile.Listen.Encrypted, in path: String) -> [Finding] {
+        var list = Listing(path: path)
+        check(https, &list)
+        return list.findings
+    }
+
     private struct Listing {
         let path: String
         var findings: [Finding] = []
@@ -307,6 +316,11 @@ package struct Surroundings: Sendable {
                 "\(https.certificate.value) is not a certificate of the key in \(https.key.value)",
                 at: https.certificate.position
             )
+        } else if let place = https.clientCA, let certificate = text(https.certificate.value),
+            let key = text(https.key.value), let authorities = text(place.value),
+            !HTTPFront.Encryption(certificate: certificate, key: key, authorities: authorities).isUsable
+        {
+            list.add("bad-keys", "\(place.value) has no authority's certificate", at: place.position)
         }
         if let status = status(https.key.value), status.permissions & 0o077 != 0 {
             list.add(

@@ -91,7 +91,8 @@ final class WebChannel: Sendable {
         let left = post.deadline - .now
         guard left > .zero else { throw UpstreamFailure(.timedOut, "no time was left to ask the server") }
         guard !post.cancellation.isCancelled else { throw UpstreamFailure(.cancelled, "the caller has gone") }
-        guard post.mayBeSent() else { throw .withdrawn }
+        // The rest of an answer belongs to what was sent.
+        guard place != nil || post.mayBeSent() else { throw .withdrawn }
         let line = try takeLine()
         let held = Held(line)
         defer {

@@ -13,7 +13,8 @@ extension Verb {
             Runs until SIGTERM or SIGINT. Then no call is made any more, and those under way have 10 seconds to be \
             answered; what only reads is cancelled after that, and what changes something is waited for. Servers behind \
             it are ended. SIGHUP reads the operator's file again: what it says of agents, servers, limits and approvals counts \
-            from then on, and a file that is not valid changes nothing. Addresses and the state need a new start.
+            from then on, and a file that is not valid changes nothing. Addresses and the state need a new start. A \
+            renewed certificate is taken then, too, and without it within ten seconds.
             """,
         options: [.operatorFile] + Option.places,
         examples: [
@@ -41,18 +42,24 @@ extension Verb {
         FileLimit.raise()
         let gateway = try Gateway(file, version: GatewayApp.version, surroundings: surroundings) { speaker.say($0) }
         let service = SwitchingGatekeeper(gateway)
-        let fronts = try Fronts(file, service)
+        var fronts = try Fronts(file, service)
         let claim = Claim(file, isStarted: false)
         gateway.start(claim)
         for address in fronts.addresses { speaker.tell("listening on \(address)") }
         speaker.tell("claim \(claim.sentence)")
-        while TerminationSignals.wait() == SIGHUP {
-            do {
-                try service.reload(invocation, speaker)
-            } catch {
-                // Whatever it is, what serves goes on.
-                speaker.tell("the file was not taken: \(GatewayApp.explanation(of: error).message)")
+        loop: while true {
+            switch TerminationSignals.wait(for: Verb.look) {
+            case SIGHUP:
+                do {
+                    try service.reload(invocation, speaker)
+                } catch {
+                    // Whatever it is, what serves goes on.
+                    speaker.tell("the file was not taken: \(GatewayApp.explanation(of: error).message)")
+                }
+            case nil: break
+            default: break loop
             }
+            fronts.encrypted?.renew(speaker.tell)
         }
         service.finish(within: Verb.patience)
         fronts.stop()
@@ -65,41 +72,24 @@ extension Verb {
 extension Verb {
     /// How long the end waits for answers that are due.
     private static let patience = Duration.seconds(10)
+    /// How often files are looked at that are renewed without a word.
+    private static let look = Duration.seconds(10)
 }
 
 /// What is listened on.
 private struct Fronts {
-    private var web: [HTTPFront] = []
+    private var web: HTTPFront?
+    var encrypted: ServedEncryption?
     private var socket: SocketFront?
     var addresses: [String] = []
 
     init(_ file: GatewayFile, _ service: SwitchingGatekeeper) throws {
         if let http = file.listen.http {
-            let front = try HTTPFront(ListeningSocket(http), gatekeeper: service, version: GatewayApp.version)
-            web.append(front)
+            web = try HTTPFront(ListeningSocket(http), gatekeeper: service, version: GatewayApp.version)
             addresses.append("http://\(http)")
         }
-        if let https = file.listen.https {
-            func text(_ path: String) throws -> String {
-                guard let bytes = try Files.read(path, limit: 1 << 20) else {
-                    throw Failure(message: "there is no file \(path)")
-                }
-                return String(decoding: bytes, as: UTF8.self)
-            }
-            let encryption = HTTPFront.Encryption(
-                certificate: try text(https.certificate.value),
-                key: try text(https.key.value),
-                authorities: try https.clientCA.map { try text($0.value) }
-            )
-            let front = try HTTPFront(
-                ListeningSocket(https.address),
-                encryption: encryption,
-                gatekeeper: service,
-                version: GatewayApp.version
-            )
-            web.append(front)
-            addresses.append("https://\(https.address)")
-        }
+        encrypted = try ServedEncryption(file, service)
+        if let encrypted { addresses.append(encrypted.address) }
         if let path = file.listen.socket {
             socket = try SocketFront(path.value, gatekeeper: service, version: GatewayApp.version) { question, uid in
                 ApprovalOffice(service.current).answer(question, uid: uid)
@@ -109,7 +99,8 @@ private struct Fronts {
     }
 
     func stop() {
-        for front in web { front.stop() }
+        web?.stop()
+        encrypted?.front.stop()
         socket?.stop()
     }
 }

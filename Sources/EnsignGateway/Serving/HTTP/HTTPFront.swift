@@ -2,6 +2,7 @@ import CMicroHTTPD
 import EnsignModel
 package import EnsignSystem
 import Glibc
+import Synchronization
 
 /// Serves clients by HTTP (MCP 2025-03-26 to 2026-07-28, "Streamable HTTP"), in the clear to this machine and encrypted to
 /// others: POST with a plain JSON answer. Each request stands alone.
@@ -20,8 +21,8 @@ package final class HTTPFront: Sendable {
             self.authorities = authorities
         }
 
-        /// Whether the certificate can be read, and is the key's.
-        package var isUsable: Bool { unsafe chttpd_fits(certificate, key) != 0 }
+        /// Whether the certificate can be read, and is the key's, and there are authorities where some are named.
+        package var isUsable: Bool { unsafe chttpd_fits(certificate, key, authorities) != 0 }
     }
 
     /// The port that is listened on.
@@ -30,6 +31,14 @@ package final class HTTPFront: Sendable {
     private let shared: SharedSite
     private let server: Condition<Server?>
     private let watcher: EnsignSystem.Thread
+    /// Nil for http.
+    private let certificate: Certificate?
+
+    /// The certificate that names this server now, as PEM.
+    private final class Certificate: Sendable {
+        let text: Mutex<String>
+        init(_ text: String) { self.text = Mutex(text) }
+    }
 
     @safe
     private struct Server: @unchecked Sendable {
@@ -61,8 +70,10 @@ package final class HTTPFront: Sendable {
     ) throws(SystemError) {
         let (host, port) = (socket.host, socket.port)
         let connections = HTTPConnections(limits)
+        let certificate = encryption.map { Certificate($0.certificate) }
+        self.certificate = certificate
         let site = HTTPSite(
-            rules: HTTPRules(isEncrypted: encryption != nil, isOwn: Self.names(of: host, encryption)),
+            rules: HTTPRules(isEncrypted: encryption != nil, isOwn: Self.names(of: host, certificate)),
             gatekeeper: gatekeeper,
             version: version,
             connections: connections,
@@ -85,6 +96,21 @@ package final class HTTPFront: Sendable {
 
     deinit { stop() }
 
+    /// Takes another certificate, key and authorities for connections that begin. Those that are open keep theirs.
+    ///
+    /// - Returns: Whether they were taken: they fit each other, and there are authorities exactly where there were some. Otherwise
+    ///   nothing has changed.
+    package func renew(_ encryption: Encryption) -> Bool {
+        server.withLock { server in
+            let hasSameKind = (encryption.authorities != nil) == shared.site.wantsCertificate
+            guard let server, let certificate, hasSameKind else { return false }
+            let isTaken =
+                unsafe chttpd_renew(server.pointer, encryption.certificate, encryption.key, encryption.authorities) != 0
+            if isTaken { certificate.text.withLock { $0 = encryption.certificate } }
+            return isTaken
+        }
+    }
+
     /// Cancels what is under way, waits until it is over, and answers it. Again does nothing.
     package func stop() {
         let taken = server.withLock { server in
@@ -102,15 +128,14 @@ package final class HTTPFront: Sendable {
 
     /// Whether a host is this server: the address that it listens on, this machine's names for itself, or for other machines
     /// what the certificate is for. Who listens on all addresses is the one at which the connection came in.
-    private static func names(of host: String, _ encryption: Encryption?) -> HTTPRules.Names {
-        guard let encryption else {
+    private static func names(of host: String, _ certificate: Certificate?) -> HTTPRules.Names {
+        guard let certificate else {
             return { asked, _ in asked == host || WebAddress("http://\(bracketed(asked))")?.isLoopback == true }
         }
-        let certificate = encryption.certificate
         return { asked, address in
             if asked == "localhost" { return true }
             if let named = TCPAddress(asked), named == address() { return true }
-            return unsafe chttpd_is_for(certificate, asked) == 1
+            return unsafe chttpd_is_for(certificate.text.withLock { $0 }, asked) == 1
         }
     }
 
