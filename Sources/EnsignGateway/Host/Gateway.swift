@@ -72,9 +72,13 @@ package final class Gateway: Sendable {
             say: say
         )
         let secrets = SecretShelf(file.credentials.mapValues { $0.map(\.value) }, say: say)
-        upstreams = UpstreamDesk(file.upstreams, secrets: secrets, sandbox: surroundings.sandbox) { address, secrets in
+        let bubblewrap = surroundings.sandbox
+        upstreams = UpstreamDesk(file.upstreams, secrets: secrets, sandbox: bubblewrap, say: say) {
+            address,
+            secrets,
+            tell in
             switch address {
-            case .program(let program): ProgramUpstream(program, secrets: secrets, version: version)
+            case .program(let program): ProgramUpstream(program, secrets: secrets, version: version, tell: tell)
             case .web(let url): WebUpstream(url, secrets: secrets, version: version)
             }
         }

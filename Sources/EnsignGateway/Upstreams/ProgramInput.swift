@@ -45,7 +45,10 @@ final class ProgramInput: Sendable {
     private static let deaf = UpstreamFailure(.timedOut, "the server takes no messages")
     private static let gone = UpstreamFailure(.ended, "the server has ended")
     private static let unwanted = UpstreamFailure(.cancelled, "the caller no longer wants the answer")
-    private static let full = UpstreamFailure(.malformed, "the server asks, and does not read what it is answered")
+    private static let full = UpstreamFailure(
+        .malformed,
+        "the server asks, and does not read what it is answered: it was ended"
+    )
 
     /// - Parameter descriptor: Does not block, and stays open.
     init(_ descriptor: Int32) { self.descriptor = descriptor }

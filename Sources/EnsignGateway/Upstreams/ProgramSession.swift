@@ -9,22 +9,6 @@ import Synchronization
 /// One of those who wait for an answer reads for all of them, so that nobody has to be woken for the answer to a single call.
 /// A thread of the session reads while nobody waits, and what the program writes to standard error.
 final class ProgramSession: Sendable {
-    /// What bounds a session.
-    struct Limits: Sendable {
-        /// The most bytes of one line.
-        var line = 16 << 20
-        /// The most lines in a row that are not messages: some programs greet.
-        var garbage = 1_000
-        /// The most notifications of progress that wait for one caller. More are dropped, oldest first.
-        var progress = 64
-        /// The end of standard error that is kept, in bytes.
-        var errors = 8_192
-        /// How long nobody may use it before it is ended.
-        var idle = Duration.seconds(600)
-        /// How long it may take nothing of half a line while it has no request to answer. Then it is ended.
-        var deaf = Duration.seconds(10)
-    }
-
     private struct State {
         var waiting: [Int64: Inbox] = [:]
         var last: Int64 = 0
@@ -81,11 +65,19 @@ final class ProgramSession: Sendable {
     private let news: Wakeup
     private let output: Mutex<Output>
     private let thread = Mutex<EnsignSystem.Thread?>(nil)
+    private let tell: UpstreamTeller
 
     /// Starts to read.
-    init(_ program: KeptProgram, limits: Limits = Limits()) throws(SystemError) {
+    ///
+    /// - Parameter tell: Is told why the program is ended for what it does: perhaps nobody waits for it who would say so.
+    init(
+        _ program: KeptProgram,
+        limits: Limits = Limits(),
+        tell: @escaping UpstreamTeller
+    ) throws(SystemError) {
         self.program = program
         self.limits = limits
+        self.tell = tell
         input = ProgramInput(program.input)
         state = Mutex(State(lastWords: LastWords(most: limits.errors)))
         wakeup = try Wakeup()
@@ -346,7 +338,9 @@ final class ProgramSession: Sendable {
             if polls[3].revents != 0, let failure = input.goOn() { end(failure) }
             if let owedSince, isDeaf(owedSince) {
                 takeLastErrors(errors)
-                finish(UpstreamFailure(.ended, "the server read nothing any more, and was ended"))
+                let seconds = limits.deaf.components.seconds
+                let words = "the server took nothing of its input for \(seconds) s, and was ended"
+                finish(UpstreamFailure(.ended, words), isItsFault: true)
                 return
             }
             if polls[2].revents != 0 { areErrorsOpen = takeErrors(errors) }
@@ -466,13 +460,16 @@ final class ProgramSession: Sendable {
     // MARK: Ending
 
     /// Everybody who waits learns that it has ended, and so does the program. On the session's own thread.
-    private func finish(_ why: UpstreamFailure) {
+    ///
+    /// - Parameter isItsFault: Whether it is ended for what it does; what is no message of its is known as that.
+    private func finish(_ why: UpstreamFailure, isItsFault: Bool = false) {
         let waiting = state.withLock { state in
             state.ended = state.ended ?? why
             defer { state.waiting = [:] }
             return Array(state.waiting.values)
         }
         let failure = ended ?? why
+        if isItsFault || failure.kind == .malformed { tell(failure) }
         for inbox in waiting { inbox.content.update { $0.end = $0.end ?? .failure(failure) } }
         input.close(failure)
         wakeLeader()

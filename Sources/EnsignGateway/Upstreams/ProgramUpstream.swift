@@ -37,6 +37,7 @@ package final class ProgramUpstream: Upstream {
     private let messages: UpstreamProtocol
     private let limits: ProgramSession.Limits
     private let state = Condition(State())
+    private let tell: UpstreamTeller
 
     /// A rest that a call waits for.
     private static let shortRest = Duration.seconds(1)
@@ -46,14 +47,17 @@ package final class ProgramUpstream: Upstream {
     ///   - version: The gateway's own.
     ///   - idle: How long nobody may use it before it is ended.
     ///   - deaf: How long it may take nothing of half a line while it has no request to answer, before it is ended.
+    ///   - tell: Is told why the program is ended for what it does. Must not block for long.
     package init(
         _ address: ProgramAddress,
         secrets: @escaping UpstreamSecrets,
         version: String,
         idle: Duration = .seconds(600),
-        deaf: Duration = .seconds(10)
+        deaf: Duration = .seconds(10),
+        tell: @escaping UpstreamTeller = { _ in }
     ) {
         self.address = address
+        self.tell = tell
         self.secrets = secrets
         messages = UpstreamProtocol(version: version)
         var limits = ProgramSession.Limits()
@@ -271,7 +275,7 @@ package final class ProgramUpstream: Upstream {
         let environment = Dictionary(try secrets().map { ($0.name, $0.value) }) { _, last in last }
         let program = try address.start(environment: environment)
         do throws(SystemError) {
-            return try ProgramSession(program, limits: limits)
+            return try ProgramSession(program, limits: limits, tell: tell)
         } catch {
             throw UpstreamFailure(.unreachable, error.description)
         }

@@ -79,7 +79,7 @@ final class GateFixture: Sendable {
                 approvals: desk,
                 pins: pins,
                 flights: try FlightFolder(state: file.state.value) { SHA256.hex(of: Array($0.text.utf8)) },
-                upstreams: UpstreamDesk(file.upstreams, secrets: secrets, sandbox: "/usr/bin/bwrap") { _, filled in
+                upstreams: UpstreamDesk(file.upstreams, secrets: secrets, sandbox: "/usr/bin/bwrap") { _, filled, _ in
                     server.secrets.withLock { $0 = filled }
                     return server
                 },

@@ -129,7 +129,7 @@ struct OfferingTests {
 
     @Test("Servers are asked what they offer all at once, and none is waited for beyond the time of the list")
     func listings() {
-        let desk = UpstreamDesk([:], secrets: SecretShelf([:]), sandbox: nil) { _, _ in MemoryServer() }
+        let desk = UpstreamDesk([:], secrets: SecretShelf([:]), sandbox: nil) { _, _, _ in MemoryServer() }
         func station(_ server: MemoryServer) -> UpstreamDesk.Station {
             UpstreamDesk.Station(upstream: server, breaker: CircuitBreaker(), reference: nil)
         }
@@ -159,7 +159,7 @@ struct OfferingTests {
 
     @Test("A server that takes long to say what it offers, or answers badly, is not taken for one that is down")
     func slowness() {
-        let desk = UpstreamDesk([:], secrets: SecretShelf([:]), sandbox: nil) { _, _ in MemoryServer() }
+        let desk = UpstreamDesk([:], secrets: SecretShelf([:]), sandbox: nil) { _, _, _ in MemoryServer() }
         let kinds: [(UpstreamFailure.Kind, admits: Bool)] = [
             (.timedOut, true), (.unauthorized, true), (.malformed, true), (.answered(status: 429), true),
             (.cancelled, true), (.unreachable, false), (.ended, false),
@@ -173,5 +173,25 @@ struct OfferingTests {
             #expect((breaker.admits() != nil) == admits)
         }
         desk.end()
+    }
+
+    @Test("What no call says of a server is told by its tool")
+    func told() throws {
+        let text = "apiVersion: ensign.dev/v1\nkind: Gateway\nspec:\n  live: /l\n  keys: /k\n  state: /s\n"
+        let upstreams = "  upstreams: {crm: {command: [/usr/bin/crm]}}\n"
+        let file = try #require(GatewayFile.read(Array((text + upstreams).utf8), path: "/gateway.yaml").file)
+        let said = Mutex<[String]>([])
+        let desk = UpstreamDesk(
+            file.upstreams,
+            secrets: SecretShelf([:]),
+            sandbox: nil,
+            say: { text in said.withLock { $0.append(text) } },
+            make: { _, _, tell in
+                tell(UpstreamFailure(.ended, "it was ended"))
+                return MemoryServer()
+            }
+        )
+        _ = desk.station("crm", reference: nil)
+        #expect(said.withLock { $0 } == ["crm: it was ended"])
     }
 }

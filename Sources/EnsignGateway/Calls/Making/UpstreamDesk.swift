@@ -5,7 +5,12 @@ import EnsignSystem
 import Synchronization
 
 /// Makes upstreams: the front of the transports.
-package typealias UpstreamMaker = @Sendable (UpstreamAddress, @escaping UpstreamSecrets) -> any Upstream
+package typealias UpstreamMaker =
+    @Sendable (UpstreamAddress, @escaping UpstreamSecrets, @escaping UpstreamTeller) ->
+    any Upstream
+
+/// Is told of a server what no call may ever say.
+package typealias UpstreamTeller = @Sendable (UpstreamFailure) -> Void
 
 /// The operator's servers: which tool may be reached, with which credentials, and whether it answers.
 ///
@@ -90,22 +95,27 @@ package final class UpstreamDesk: Sendable {
     private static let mostDescribed = 4_096
     private let secrets: SecretShelf
     private let sandbox: String?
+    private let say: @Sendable (String) -> Void
     private let make: UpstreamMaker
     private let stations = Mutex<[Name: Station]>([:])
     /// Changed with the lock of the stations alone.
     private let startsNoMore = Flag()
     private let askers = WorkerPool(most: 32)
 
-    /// - Parameter sandbox: Where bubblewrap is.
+    /// - Parameters:
+    ///   - sandbox: Where bubblewrap is.
+    ///   - say: Tells the operator something, who may have been told before.
     package init(
         _ lines: [String: GatewayFile.UpstreamLine],
         secrets: SecretShelf,
         sandbox: String?,
+        say: @escaping @Sendable (String) -> Void = { _ in },
         make: @escaping UpstreamMaker
     ) {
         self.lines = lines
         self.secrets = secrets
         self.sandbox = sandbox
+        self.say = say
         self.make = make
     }
 
@@ -151,11 +161,14 @@ package final class UpstreamDesk: Sendable {
         return stations.withLock { stations in
             let name = Name(tool: tool, reference: reference)
             if let station = stations[name] { return station }
-            let secrets = self.secrets
-            let upstream = make(line.upstreamAddress(sandbox: sandbox)) { () throws(UpstreamFailure) in
+            let (secrets, say) = (self.secrets, self.say)
+            let filled: UpstreamSecrets = { () throws(UpstreamFailure) in
                 try line.filled(
                     try reference.map { (reference) throws(UpstreamFailure) in try secrets.secret(reference) }
                 )
+            }
+            let upstream = make(line.upstreamAddress(sandbox: sandbox), filled) { failure in
+                say("\(tool): \(secrets.cutter.cut(failure.message))")
             }
             let station = Station(upstream: upstream, breaker: CircuitBreaker(), pass: nil, reference: reference)
             stations[name] = station
