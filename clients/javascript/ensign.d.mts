@@ -68,7 +68,7 @@ export interface Operation {
   readonly declaredInput: JSONObject | boolean | null;
   /** What only the gateway can hold, because it counts: `after`, `rate`. */
   readonly conditions: readonly string[];
-  expired(today?: string): boolean;
+  expired(today?: string | Date): boolean;
   decide(args: unknown, options?: OfDay): Decision;
 }
 
@@ -156,8 +156,8 @@ export interface Selected<T> {
 }
 
 export interface OfDay {
-  /** The present day in UTC, such as `2027-06-30`. */
-  today?: string;
+  /** The present day in UTC: a Date, or text such as `2027-06-30`. Anything else throws InvalidArgument. */
+  today?: string | Date;
 }
 
 export interface OfTools extends OfDay {

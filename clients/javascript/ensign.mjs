@@ -13,7 +13,9 @@
 
 import { AsyncLocalStorage } from "node:async_hooks";
 import { createHash, createPublicKey, randomBytes, verify } from "node:crypto";
-import { constants, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
+import {
+  closeSync, constants, linkSync, openSync, readFileSync, renameSync, statSync, unlinkSync, writeFileSync,
+} from "node:fs";
 import { open, stat } from "node:fs/promises";
 import path from "node:path";
 import process from "node:process";
@@ -305,7 +307,11 @@ function plain(value, room, depth = 0) {
   if (Array.isArray(value)) return Array.from(value, (each) => plain(each, room, depth + 1));
   if (isPlainObject(value)) {
     const found = Object.create(null);
-    for (const [name, member] of Object.entries(value)) found[plain(name, room, depth)] = plain(member, room, depth + 1);
+    for (const [name, member] of Object.entries(value)) {
+      // JSON.stringify leaves it out, and so does whoever sends the call.
+      if (member === undefined) continue;
+      found[plain(name, room, depth)] = plain(member, room, depth + 1);
+    }
     return found;
   }
   throw new NotJSON(`${kind(value)} that JSON does not have`);
@@ -975,6 +981,14 @@ function shown(declared) {
   return Object.keys(declared).length ? declared : { type: "object" };
 }
 
+/** The day in UTC as text, which sorts as days do. Anything else would compare as it likes, and could let a call through. */
+function dayOf(today) {
+  const text = today instanceof Date && !Number.isNaN(today.getTime()) ? today.toISOString().slice(0, 10) : today;
+  const isDay = typeof text === "string" && /^\d{4}-\d\d-\d\d$/.test(text) && !Number.isNaN(Date.parse(text));
+  if (!isDay) throw new InvalidArgument("`today` is a Date, or a day in UTC such as '2027-06-30'");
+  return text;
+}
+
 /** One operation of a tool that the agent was granted. */
 class Operation {
   #schema;
@@ -1038,13 +1052,23 @@ class Operation {
     return this.approval !== "none";
   }
 
-  /** Whether its last day is over; `today` is the present day in UTC, such as `2027-06-30`, by default. */
-  expired(today = new Date().toISOString().slice(0, 10)) {
-    return this.expires !== null && today > this.expires;
+  /** Whether its last day is over; `today` is the present day in UTC by default: a Date, or text such as `2027-06-30`. */
+  expired(today = new Date()) {
+    const day = dayOf(today);
+    return this.expires !== null && day > this.expires;
   }
 }
 
 const active = new AsyncLocalStorage();
+/** The most sessions around the innermost one that are remembered: what starts the next one inside of itself has no end. */
+const MOST_AROUND = 16;
+
+/** What code inside of a session's `within` or `run` finds: the session, its run, and the sessions around it. */
+function entered(session, run) {
+  const around = active.getStore();
+  const outer = around ? [around.session, ...around.outer].filter((each) => each !== session) : [];
+  return { session, run, outer: outer.slice(0, MOST_AROUND) };
+}
 
 /** Returns the session whose `session.within` or `session.run` this code is in, or undefined. */
 export function currentSession() {
@@ -1274,7 +1298,7 @@ export class Session {
   within(work) {
     // What is opened inside of a run is of that run, unless it is another one.
     const around = active.getStore();
-    return active.run({ session: this, run: around?.session === this ? around.run : undefined }, work);
+    return active.run(entered(this, around?.session === this ? around.run : undefined), work);
   }
 
   /**
@@ -1294,7 +1318,7 @@ export class Session {
     }
     const attributes = { "gen_ai.operation.name": "invoke_agent", ...this.telemetryAttributes() };
     if (name !== undefined) attributes["ensign.run"] = name;
-    return active.run({ session: this, run: name }, () => {
+    return active.run(entered(this, name), () => {
       const named = (span) => {
         if (name !== undefined) return;
         const known = attempt(() => span?.spanContext?.().traceId);
@@ -1464,7 +1488,7 @@ export class SpanProcessor {
     if ("ensign.bundle" in given) {
       stamp = Object.fromEntries(STAMPED.filter((name) => name in given).map((name) => [name, given[name]]));
     } else {
-      stamp = stampOf(active.getStore()) ?? (parent ? stamps.get(parent) : undefined);
+      stamp = stampBeside(parent ? stamps.get(parent) : undefined);
       stamp ??= this.#baggage ? attempt(() => carried(parentContext)) : undefined;
       if (!stamp) return;
       span.setAttributes(Object.fromEntries(Object.entries(stamp).filter(([name]) => !(name in given))));
@@ -1477,6 +1501,22 @@ export class SpanProcessor {
   async forceFlush() {}
 
   async shutdown() {}
+}
+
+/**
+ * What a span is stamped with, whose parent has a stamp or none.
+ *
+ * A worker that several sessions share runs in the context of whoever started it: then the parent knows better. But a
+ * session inside another one's run has a parent of that one's.
+ */
+function stampBeside(inherited) {
+  const store = active.getStore();
+  if (!store || !inherited) return inherited ?? stampOf(store);
+  const isAround = [store.session, ...store.outer].some((session) => {
+    const own = session.telemetryAttributes();
+    return ["ensign.bundle", "ensign.session"].every((name) => own[name] === inherited[name]);
+  });
+  return isAround ? stampOf(store) : inherited;
 }
 
 function stampOf(store) {
@@ -1655,6 +1695,42 @@ function parseSignature(text) {
   return { blob, namespace: namespace.toString("utf8"), algorithm, signature };
 }
 
+/** Milliseconds: how long a process waits for another one's lock, and after how long one that nobody took away is taken over. */
+const LOCK_WAIT = 10_000;
+const LOCK_STALE = 5_000;
+
+/** Does what no other process or thread may do with the file at the same time: reading it, and writing it with one thing more. */
+function locked(state, work) {
+  const lock = `${state}.writing`;
+  const failed = (problem) => new FleetUnavailable(`cannot write ${state}: ${problem.message}`, { cause: problem });
+  const end = Date.now() + LOCK_WAIT;
+  for (;;) {
+    try {
+      closeSync(openSync(lock, "wx"));
+      break;
+    } catch (problem) {
+      // Windows refuses while the file before it is being removed.
+      if (!["EEXIST", "EPERM"].includes(problem.code) || Date.now() > end) throw failed(problem);
+      const age = Date.now() - (attempt(() => statSync(lock).mtimeMs) ?? Infinity);
+      if (age > LOCK_STALE) attempt(() => takeAway(lock));
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2);
+    }
+  }
+  try {
+    return work();
+  } finally {
+    attempt(() => unlinkSync(lock));
+  }
+}
+
+/** Removes the lock of a process that ended in the middle; not one that was taken meanwhile. */
+function takeAway(lock) {
+  const away = `${lock}.${randomBytes(8).toString("hex")}`;
+  renameSync(lock, away);
+  if (Date.now() - statSync(away).mtimeMs <= LOCK_STALE) attempt(() => linkSync(away, lock));
+  unlinkSync(away);
+}
+
 /**
  * What of a live directory is proven, with the keys that it is given and what was seen before.
  *
@@ -1738,10 +1814,12 @@ class Proofs {
     }
     if (this.#state !== undefined) {
       // What other processes have seen meanwhile counts too.
-      this.#loadSeen();
-      const newest = this.#seen.get(name);
-      if (this.#counts(newest) && newest.entry > entry) refuse(newest.entry);
-      this.#keep(new Map(this.#seen).set(name, { entry, key }));
+      locked(this.#state, () => {
+        this.#loadSeen();
+        const newest = this.#seen.get(name);
+        if (this.#counts(newest) && newest.entry > entry) refuse(newest.entry);
+        this.#keep(new Map(this.#seen).set(name, { entry, key }));
+      });
     }
     this.#seen.set(name, { entry, key });
   }

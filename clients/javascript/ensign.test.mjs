@@ -540,6 +540,24 @@ test("spans are stamped inside, by the session or by the parent", async () => {
   assert.deepEqual(new Span("own", processor, inner, { "ensign.bundle": "x" }).attributes, { "ensign.bundle": "x" });
 });
 
+test("a worker that sessions share stamps by the parent, and an agent inside another one's run is itself", async () => {
+  const processor = new ensign.SpanProcessor();
+  const [one, two] = await Promise.all(["1", "2"].map((key) => (deploy(makeBundle()), fleet().session(AGENT, { key }))));
+  const parent = two.within(() => new Span("parent", processor));
+  assert.deepEqual(one.within(() => new Span("late", processor, parent)).attributes, two.telemetryAttributes());
+  const outer = one.run(() => new Span("outer", processor), { name: "r" });
+  assert.equal(outer.attributes["ensign.run"], "r");
+  one.run(() => {
+    two.within(() => {
+      assert.deepEqual(new Span("implicit", processor).attributes, two.telemetryAttributes());
+      assert.deepEqual(new Span("explicit", processor, outer).attributes, two.telemetryAttributes());
+    });
+  }, { name: "r" });
+  // What starts the next one inside of itself, without an end, remembers a bounded number of them.
+  const nested = (depth, work) => (depth ? [one, two][depth % 2].within(() => nested(depth - 1, work)) : work());
+  nested(500, () => assert.deepEqual(new Span("deep", processor, outer).attributes, two.telemetryAttributes()));
+});
+
 test("baggage is believed only when that is asked for, and only if it is a digest", async () => {
   const { digest } = await open();
   const stamped = (processor, entries) => {
@@ -649,13 +667,42 @@ test("a call is held against grant, day, schema and approval in this order", asy
     [{ input: true }, { a: 1 }, "allowed", null],
     [{ input: true, rate: "30/m" }, {}, "unknown", "rate"],
     [{ input: { type: "object", properties: { a: { type: "string", pattern: "(?=a)" } } } }, { a: "a" }, "unknown", "schema"],
-    ...[NaN, Infinity, 2 ** 54, 1n, undefined, () => 1, new Date(), "\ud800"].map((a) => [{ input: true }, { a }, "refused", "arguments"]),
+    ...[NaN, Infinity, 2 ** 54, 1n, () => 1, new Date(), "\ud800"].map((a) => [{ input: true }, { a }, "refused", "arguments"]),
+    // As JSON.stringify sends it: without the member, and with null in an array.
+    [{ input }, { amount: undefined }, "allowed", null],
+    [{ input: null }, { a: undefined }, "allowed", null],
+    [{ input: { type: "object", required: ["a"] } }, { a: undefined }, "refused", "arguments"],
+    [{ input: true }, { a: [undefined] }, "refused", "arguments"],
     ...[2 ** 53, -(2 ** 53)].map((a) => [{ input: true }, { a }, "unknown", "schema"]),
     ...[[1], "x", null, 7, new Map()].map((args) => [{ input: true }, args, "refused", "arguments"]),
   ];
   for (const [change, args, ...wanted] of cases) assert.deepEqual((await decided(change, args)).slice(0, 2), wanted, JSON.stringify(change));
   assert.deepEqual((await decided({ input }, {}, "payments__drop")).slice(0, 2), ["refused", "not-granted"]);
   assert.equal((await decided({ input }, { amount: 4000 }))[2], "refused: payments.refund: amount: maximum: 100. Nothing was done.");
+});
+
+test("the day is a day of UTC, and nothing else lets a call through", async () => {
+  const bundle = makeBundle();
+  Object.assign(bundle.tools[1].operations.refund, { approval: "none", expires: "2026-06-30", input: true });
+  const session = await open({ tools: bundle.tools });
+  const [refund] = session.candidates("refund");
+  for (const [today, wanted] of [
+    ["2026-06-30", "allowed"], [new Date("2026-06-30T23:59:59Z"), "allowed"],
+    ["2026-07-01", "refused"], [new Date("2026-07-01T00:00:00Z"), "refused"], [new Date("2026-06-30T23:59:59-01:00"), "refused"],
+  ]) {
+    assert.equal(session.decide("refund", {}, { today }).verdict, wanted, String(today));
+    assert.equal(refund.expired(today), wanted === "refused");
+    assert.equal(session.resolve("refund", { today }) === null, wanted === "refused");
+  }
+  const always = session.candidates("crm__lookup")[0] ?? refund;
+  for (const today of [null, 0, Date.now(), "", "tomorrow", "2026-7-1", "2026-13-01", "20260701", {}, [], true, new Date(NaN), new Date(8.64e15)]) {
+    for (const ask of [
+      () => session.decide("refund", {}, { today }), () => session.resolve("refund", { today }), () => session.allows("refund", { today }),
+      () => session.toolSchemas({ today }), () => refund.expired(today), () => always.expired(today),
+    ]) {
+      assert.throws(ask, ensign.InvalidArgument, String(today));
+    }
+  }
 });
 
 // ----------------------------------------------------------------------------------------------------- command line

@@ -2,10 +2,14 @@
 
 import assert from "node:assert/strict";
 import { createHash, generateKeyPairSync, sign } from "node:crypto";
-import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import {
+  existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, unlinkSync, utimesSync, writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, beforeEach, test } from "node:test";
+import { Worker } from "node:worker_threads";
 
 import { AgentHalted, Fleet, FleetUnavailable, InvalidKeys, main, parseKeys, prove, Unproven } from "./ensign.mjs";
 
@@ -169,6 +173,57 @@ test("an older route or header is refused, also by the next process", async () =
     assert.throws(() => fleet({ state }), FleetUnavailable);
   }
   await assert.rejects(fleet({ state: path.join(live, "no", "seen") }).session(AGENT), FleetUnavailable);
+});
+
+test("programs that share what was seen lose nothing of it", { timeout: 60_000 }, async () => {
+  const names = ["a", "b", "c", "d"].map((name) => `support/${name}`);
+  const script = `
+    const { parentPort, workerData } = require("node:worker_threads");
+    import(workerData.client).then(async ({ Fleet }) => {
+      const { live, keys, state, agent, gate } = workerData;
+      const fleet = new Fleet(live, { keys, state, warn() {} });
+      parentPort.postMessage("ready");
+      Atomics.wait(gate, 0, 0);
+      await fleet.route(agent);
+      parentPort.postMessage("done");
+    });`;
+  const client = new URL("ensign.mjs", import.meta.url).href;
+  for (let round = 0; round < 8; round += 1) {
+    const state = `${live}.seen ${round}`;
+    for (const name of names) write(`agents/${name}.json`, signer.sign({ ...value(), agent: name }, 20 + round));
+    const gate = new Int32Array(new SharedArrayBuffer(4));
+    const workers = names.map(
+      (agent) => new Worker(script, { eval: true, workerData: { client, live, keys: signer.line(), state, agent, gate } }),
+    );
+    await Promise.all(workers.map((worker) => once(worker, "message")));
+    const done = Promise.all(workers.map((worker) => once(worker, "exit")));
+    Atomics.store(gate, 0, 1);
+    Atomics.notify(gate, 0);
+    await done;
+    const { seen } = JSON.parse(readFileSync(state, "utf8"));
+    for (const name of names) assert.equal(seen[`agents/${name}.json`]?.entry, 20 + round, `${name} in round ${round}`);
+    assert.ok(!existsSync(`${state}.writing`));
+  }
+});
+
+test("the lock of a program that ended in the middle is taken over, and one that is held is waited for", async () => {
+  const state = `${live}.seen`;
+  writeFileSync(`${state}.writing`, "");
+  utimesSync(`${state}.writing`, 1, 1);
+  await fleet({ state }).session(AGENT);
+  assert.ok(!existsSync(`${state}.writing`));
+  route(12);
+  const release = new Worker(
+    `const { workerData } = require("node:worker_threads");
+    setTimeout(() => require("node:fs").unlinkSync(workerData), 200);`,
+    { eval: true, workerData: `${state}.writing` },
+  );
+  const ended = once(release, "exit");
+  writeFileSync(`${state}.writing`, "");
+  await once(release, "online");
+  await fleet({ state }).session(AGENT);
+  assert.equal(JSON.parse(readFileSync(state, "utf8")).seen[ROUTE].entry, 12);
+  await ended;
 });
 
 test("a host that was not heard is refused where that is asked for", async () => {

@@ -909,13 +909,16 @@ def _plain(value: object, room: list[int], depth: int = 0) -> Any:
         raise _TooMuch
     if value is None or isinstance(value, bool):
         return value
+    # Of an enum and of any other subclass the value is sent, whatever its own methods make of it.
     if isinstance(value, str):
+        text = str.__str__(value)
         try:
-            value.encode("utf-8")
+            text.encode("utf-8")
         except UnicodeEncodeError as problem:
             raise _NotJSON("a text that is not valid Unicode") from problem
-        return str(value)
+        return text
     if isinstance(value, (int, float)):
+        value = int.__int__(value) if isinstance(value, int) else float.__float__(value)
         if abs(value) == _EXACT:
             # It may be what a number beyond was rounded to: only the text that the gateway gets tells.
             raise _TooMuch

@@ -7,6 +7,7 @@ Nothing it calls allowed may be refused by the gateway; Tests/EnsignGatewayTests
 from __future__ import annotations
 
 import datetime
+import enum
 import random
 import re
 import tempfile
@@ -99,6 +100,57 @@ class DecisionTests(unittest.TestCase):
             deep = {"a": deep}
         self.assertEqual(self.verdict("refund", deep, input=True), ("unknown", "schema"))
         self.assertEqual(self.verdict("refund", {"a": [0] * 30_000}, input=True), ("unknown", "schema"))
+
+    def test_what_a_subclass_makes_of_itself_is_not_what_is_sent(self) -> None:
+        class Text(str, enum.Enum):
+            ADMIN = "admin"
+
+            def __str__(self) -> str:
+                return "user"
+
+        class Big(enum.IntEnum):
+            MANY = 5_000
+
+        class Liar(int):
+            def __int__(self) -> int:
+                return 1
+
+            def __abs__(self) -> int:
+                return 1
+
+            def __eq__(self, other: object) -> bool:
+                return True
+
+            def __lt__(self, other: object) -> bool:
+                return True
+
+            def __gt__(self, other: object) -> bool:
+                return True
+
+            __hash__ = int.__hash__
+
+        class Share(float):
+            def __float__(self) -> float:
+                return 1.0
+
+            def __int__(self) -> int:
+                return 1
+
+        schema = {
+            "type": "object",
+            "properties": {"role": {"enum": ["user"]}, "amount": {"type": "number", "maximum": 100}},
+            "additionalProperties": False,
+        }
+        session = self.session(input=schema)
+        bad: list[dict[Any, Any]] = [
+            {"role": Text.ADMIN}, {Text.ADMIN: 1}, {"amount": Big.MANY}, {"amount": Liar(5_000)}, {"amount": Share(5_000.5)},
+            {"amount": Liar(1 << 60)},
+        ]
+        for arguments in bad:
+            with self.subTest(arguments=repr(arguments)):
+                self.assertEqual(session.decide("refund", arguments, today=DAY).verdict, "refused")
+        self.assertEqual(session.decide("refund", {"amount": Liar(7)}, today=DAY).verdict, "allowed")
+        self.assertEqual(self.verdict("refund", {"role": Text.ADMIN}, input={"properties": {"role": {"enum": ["admin"]}}}), ("allowed", None))
 
     def test_the_mode_says_whether_the_gateway_only_observes(self) -> None:
         self.assertEqual(self.session().mode, "enforce")
