@@ -134,18 +134,58 @@ struct UntypedLimitsTests {
         )
     }
 
-    @Test("References that fan out are given up in time, and it is said")
-    func fan() throws {
+    /// Definitions that refer to themselves more than once, as frameworks write them.
+    static let recursive: [String] = [
+        // pydantic's JsonValue and zod's z.json().
+        ##"{"anyOf":[{"type":"string"},{"type":"array","items":{"$ref":"#/$defs/R"}},{"type":"object","additionalProperties":{"$ref":"#/$defs/R"}}]}"##,
+        ##"{"oneOf":[{"type":"null"},{"type":"array","items":{"$ref":"#/$defs/R"}},{"type":"object","additionalProperties":{"$ref":"#/$defs/R"}}]}"##,
+        ##"{"type":"object","properties":{"n":{"type":"number","maximum":5},"left":{"$ref":"#/$defs/R"},"right":{"$ref":"#/$defs/R"}}}"##,
+        ##"{"type":"object","properties":{"l":{"anyOf":[{"$ref":"#/$defs/R"},{"type":"null"}]},"r":{"anyOf":[{"$ref":"#/$defs/R"},{"type":"null"}]}}}"##,
+        ##"{"type":"object","properties":{"all":{"type":"array","items":{"$ref":"#/$defs/R"}},"not":{"$ref":"#/$defs/R","description":"d"}},"anyOf":[{"required":["all"]},{"required":["not"]}]}"##,
+        ##"{"anyOf":[{"type":"string"},{"type":"object","properties":{"a":{"$ref":"#/$defs/R"},"b":{"$ref":"#/$defs/R"},"c":{"$ref":"#/$defs/R"}},"additionalProperties":{"$ref":"#/$defs/R"}}],"properties":{"a":{"$ref":"#/$defs/R"}}}"##,
+        ##"{"if":{"type":"object"},"then":{"properties":{"a":{"$ref":"#/$defs/R"}}},"else":{"type":"array","items":{"$ref":"#/$defs/R"}}}"##,
+    ]
+
+    @Test("A definition that refers to itself leaves the limits beside it as they are", arguments: recursive)
+    func besideRecursion(definition: String) throws {
+        let schema =
+            ##"{"type":"object","$defs":{"R":\##(definition)},"properties":{"meta":{"$ref":"#/$defs/R"},"amount":{"type":"number","maximum":10},"open":{"maximum":3}}}"##
+        let elapsed = try ContinuousClock().measure {
+            let found = try found(schema)
+            #expect(found.filter { !$0.hasPrefix("$defs") } == ["properties/open/maximum"])
+            let enforced = UntypedLimits.enforced(try JSONParser.parse(Array(schema.utf8)))
+            #expect(enforced["properties"]?["amount"]?["maximum"] == 10)
+            #expect(enforced["properties"]?["open"] == [:])
+        }
+        #expect(elapsed < .seconds(1))
+    }
+
+    /// Alternatives that refer on to alternatives, 40 times: 2 to the power of 40 ways.
+    static var fan: JSONObject {
         var definitions: JSONObject = [:]
         for level in 0..<40 {
             let next: JSONValue = ["$ref": .string("#/$defs/d\(level + 1)")]
-            definitions["d\(level)"] = ["allOf": [next, next]]
+            let other: JSONValue = ["properties": ["a": next]]
+            definitions["d\(level)"] = ["anyOf": [["allOf": [next, other]], ["allOf": [other, ["not": next]]]]]
         }
         definitions["d40"] = ["maximum": 5]
-        let schema: JSONValue = ["$ref": "#/$defs/d0", "$defs": .object(definitions)]
+        return definitions
+    }
+
+    @Test("Where references lead to too many schemas it is said, and limits elsewhere that do hold are kept")
+    func fan() throws {
+        let schema: JSONValue = [
+            "type": "object", "$defs": .object(Self.fan),
+            "properties": [
+                "fan": ["$ref": "#/$defs/d0"], "amount": ["type": "number", "maximum": 10], "open": ["maximum": 3],
+            ],
+        ]
         let elapsed = ContinuousClock().measure { #expect(!UntypedLimits(in: schema).isComplete) }
         #expect(elapsed < .seconds(2))
-        #expect(UntypedLimits.enforced(schema) == true)
+        let enforced = UntypedLimits.enforced(schema)
+        #expect(enforced["$defs"]?["d40"] == [:])
+        #expect(enforced["properties"]?["amount"]?["maximum"] == 10)
+        #expect(enforced["properties"]?["open"] == [:])
         // A circle, which no schema that is accepted has.
         let circle: JSONValue = ["$ref": "#/$defs/a", "$defs": ["a": ["allOf": [["$ref": "#/$defs/a"]]]]]
         _ = UntypedLimits(in: circle)

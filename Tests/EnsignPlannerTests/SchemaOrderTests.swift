@@ -105,6 +105,31 @@ struct SchemaOrderTests {
         #expect(try narrower(tree(1), outer))
     }
 
+    @Test("A stricter limit is narrower whatever refers to itself, or to too much, beside it")
+    func besideReferences() throws {
+        let json =
+            ##"{"anyOf":[{"type":"string"},{"type":"array","items":{"$ref":"#/$defs/R"}},{"type":"object","additionalProperties":{"$ref":"#/$defs/R"}}]}"##
+        let tree =
+            ##"{"type":"object","properties":{"left":{"$ref":"#/$defs/R"},"right":{"$ref":"#/$defs/R"}}}"##
+        // Alternatives of alternatives: more than can be looked at.
+        var fan = ##"{"anyOf":[{"$ref":"#/$defs/f0"},{"properties":{"a":{"$ref":"#/$defs/f0"}}}]}"##
+        for level in 0..<40 {
+            let next = ##"{"$ref":"#/$defs/f\##(level + 1)"}"##
+            let arms = "[{\"allOf\":[\(next),{\"properties\":{\"a\":\(next)}}]},{\"not\":\(next)}]"
+            fan += ",\"f\(level)\":{\"anyOf\":\(arms)}"
+        }
+        fan += #","f40":{"maximum":5}"#
+        for definition in [json, tree, fan] {
+            func schema(_ limit: Int) throws -> JSONValue {
+                let text =
+                    ##"{"type":"object","$defs":{"R":\##(definition)},"properties":{"amount":{"type":"number","maximum":\##(limit)},"meta":{"$ref":"#/$defs/R"}}}"##
+                return try JSONParser.parse(Array(text.utf8))
+            }
+            #expect(SchemaOrder.change(from: try schema(100), to: try schema(10)) == .narrower, "\(definition)")
+            #expect(SchemaOrder.change(from: try schema(10), to: try schema(100)) == .wider, "\(definition)")
+        }
+    }
+
     @Test("A schema means the same in the words of another dialect")
     func dialects() throws {
         let modern =

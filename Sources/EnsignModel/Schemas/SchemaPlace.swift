@@ -43,14 +43,48 @@ struct SchemaPlace: Hashable {
         case item
     }
 
+    /// A schema that a reference led to.
+    private struct Target: Hashable {
+        let root: Int
+        let reference: SchemaReference
+    }
+
     /// The types that a value here may have; ``JSONTypes/all`` where nothing fixes one.
     private(set) var types = JSONTypes.all
     private var demands: [Demand] = []
+    /// What references led to: the same again demands nothing more.
+    private var followed: Set<Target> = []
+
+    // Of equal places, most say so in their first words; whole schemas are not hashed.
+    func hash(into hasher: inout Hasher) {
+        hasher.combine(types.rawValue)
+        hasher.combine(demands.count)
+        for demand in demands.prefix(8) { hasher.combine(Self.types(of: demand).rawValue) }
+    }
+
+    static func == (left: SchemaPlace, right: SchemaPlace) -> Bool {
+        left.types == right.types && left.demands == right.demands
+    }
+
+    /// Among more than this, looking for the same costs more than having it twice.
+    private static let few = 32
 
     private mutating func append(_ demand: Demand) {
+        if demands.count < Self.few, demands.contains(demand) { return }
         demands.append(demand)
         types.formIntersection(Self.types(of: demand))
     }
+
+    private mutating func append(all other: SchemaPlace) {
+        followed.formUnion(other.followed)
+        for demand in other.demands { append(demand) }
+    }
+
+    /// The keywords that say something of a value's type, or of the values inside it.
+    private static let telling: Set = [
+        "type", "const", "enum", "properties", "patternProperties", "additionalProperties", "items", "prefixItems",
+        "additionalItems",
+    ]
 
     private static func types(of demand: Demand) -> JSONTypes {
         switch demand {
@@ -81,13 +115,17 @@ struct SchemaPlace: Hashable {
         case .bool(false): append(.nothing)
         case .object(let keywords):
             if let reference = keywords["$ref"] {
-                if let target = root.target(of: reference) {
+                if let target = root.target(of: reference),
+                    followed.insert(Target(root: root.number, reference: SchemaReference(segments: target.pointer)))
+                        .inserted
+                {
                     add(target.schema, root: root, &budget, depth: depth + 1)
                 }
                 // In draft 7 a reference ignores its neighbours.
                 if !root.dialect.readsBesideReference { return }
             }
-            append(.keywords(keywords, root: root))
+            let telling = JSONObject(keywords.filter { Self.telling.contains($0.key) })
+            if !telling.isEmpty { append(.keywords(telling, root: root)) }
             for part in keywords["allOf"]?.array ?? [] { add(part, root: root, &budget, depth: depth + 1) }
             for key in ["anyOf", "oneOf"] {
                 if let branches = keywords[key]?.array { add(either: branches, root, &budget, depth) }
@@ -109,14 +147,24 @@ struct SchemaPlace: Hashable {
     }
 
     private mutating func add(either places: [SchemaPlace], branches: [JSONValue]?) {
-        // An alternative that demands nothing allows everything.
+        // An alternative that demands nothing allows everything; one that no value fits is none.
         guard !places.contains(where: \.demands.isEmpty) else { return }
-        append(.either(places, branches: branches))
+        var different: [SchemaPlace] = []
+        for place in places where !place.types.isEmpty {
+            if different.count < Self.few, different.contains(place) { continue }
+            different.append(place)
+        }
+        switch different.count {
+        case 0: append(.nothing)
+        case 1: append(all: different[0])
+        default: append(.either(different, branches: branches))
+        }
     }
 
     /// The place without the demand that one of these schemas holds: to examine one of them, which implies it.
     func without(_ branches: [JSONValue]) -> SchemaPlace {
         var result = SchemaPlace()
+        result.followed = followed
         for demand in demands {
             if case .either(_, let own?) = demand, own == branches { continue }
             result.append(demand)

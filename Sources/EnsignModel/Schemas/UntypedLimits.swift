@@ -16,14 +16,16 @@ package struct UntypedLimits: Sendable, Hashable {
         fileprivate let removal: [String]
     }
 
-    /// In the order of the schema.
+    /// In the order of the schema. Where not everything was examined, every limit that was not is one of them.
     package private(set) var limits: [Limit] = []
-    /// False when the schema's references lead to more schemas than were followed: there may be more limits.
+    /// False when the schema's references lead to more schemas than were followed.
     package private(set) var isComplete = true
     /// The outermost keywords that accept less when a definition accepts more.
     private var inversions: Set<[String]> = []
     /// Where references lead.
     private var targets: Set<SchemaReference> = []
+    /// Whether the schema is too deep to name all that was not examined.
+    private var isUnknown = false
 
     /// Finds them.
     ///
@@ -31,18 +33,32 @@ package struct UntypedLimits: Sendable, Hashable {
     ///
     /// - Parameter other: A schema that the same value must satisfy: types that it fixes count as fixed.
     package init(in schema: JSONValue, beside other: JSONValue? = nil) {
-        var walk = Walk(
-            root: SchemaPlace.Root(schema, number: 0),
-            budget: 8 * (schema.valueCount + (other?.valueCount ?? 0)) + 10_000
-        )
+        let root = SchemaPlace.Root(schema, number: 0)
+        var walk = Walk(root: root, budget: 4 * (schema.valueCount + (other?.valueCount ?? 0)) + 10_000)
         var spot = Spot()
-        spot.place.add(schema, root: walk.root, &walk.budget)
-        if let other { spot.place.add(other, root: SchemaPlace.Root(other, number: 1), &walk.budget) }
-        walk.visit(schema, spot)
+        walk.extend(&spot.place, with: schema, root: root)
+        if let other { walk.extend(&spot.place, with: other, root: SchemaPlace.Root(other, number: 1)) }
+        walk.examine(schema, spot)
         limits = walk.found
         inversions = walk.inversions
         targets = walk.targets
-        isComplete = walk.budget > 0
+        isComplete = walk.isWhole
+        if !isComplete { addUnexamined(in: schema, walk) }
+    }
+
+    /// Adds the limits that were not examined wherever they apply: those in what references lead to are among them.
+    private mutating func addUnexamined(in schema: JSONValue, _ walk: Walk) {
+        // Where nothing fixes a type each schema says all at its first visit.
+        var blind = Walk(root: walk.root, budget: .max)
+        blind.examine(schema, Spot(isCertain: false))
+        inversions = blind.inversions
+        targets = blind.targets
+        isUnknown = !blind.isWhole
+        limits += blind.found.filter { limit in
+            let keyword = SchemaReference(segments: limit.pointer)
+            guard !walk.seen.contains(keyword) else { return false }
+            return !walk.holding.contains(keyword) || targets.contains { limit.pointer.starts(with: $0.segments) }
+        }
     }
 
     /// Finds them in a schema of a call's arguments, which are always an object: no server is given anything else.
@@ -54,7 +70,7 @@ package struct UntypedLimits: Sendable, Hashable {
     /// everything that the schema does.
     package static func enforced(_ schema: JSONValue) -> JSONValue {
         let untyped = UntypedLimits(ofArguments: schema)
-        guard untyped.isComplete else { return true }
+        guard !untyped.isUnknown else { return true }
         var removals = untyped.limits.map(\.removal)
         // What a reference leads to may also be referred to below what turns it round.
         if removals.contains(where: { removal in untyped.targets.contains { removal.starts(with: $0.segments) } }) {
@@ -114,27 +130,53 @@ extension UntypedLimits {
         /// The outermost keyword around it that accepts less when a part of it accepts more; nil when there is none.
         var inversion: [String]?
         var depth = 0
-        /// Definitions that are being examined, each with what held there: the same again has nothing new.
-        var following: [[String]: [SchemaPlace]] = [:]
+    }
+
+    /// A definition where it is used: the same again has nothing new. What turns it round is not part of it
+    /// (``inversions`` has that).
+    private struct Use: Hashable {
+        let definition: SchemaReference
+        let place: SchemaPlace
+        let isCertain: Bool
     }
 
     private struct Walk {
         let root: SchemaPlace.Root
         /// How many schemas are still examined.
-        var budget: Int
+        private var budget: Int
+        private(set) var isWhole = true
         var found: [Limit] = []
+        /// The limits that hold at some place.
+        private(set) var holding: Set<SchemaReference> = []
         var inversions: Set<[String]> = []
         var targets: Set<SchemaReference> = []
-        private var seen: Set<SchemaReference> = []
+        /// The limits that were found.
+        private(set) var seen: Set<SchemaReference> = []
+        private var uses: Set<Use> = []
+        /// What references lead to, examined after all that is around them: they can multiply.
+        private var waiting: [(schema: JSONValue, spot: Spot)] = []
 
         init(root: SchemaPlace.Root, budget: Int) {
             self.root = root
             self.budget = budget
         }
 
-        /// Examines a schema and those inside it.
-        mutating func visit(_ schema: JSONValue, _ spot: Spot) {
-            guard budget > 0, spot.depth < 128 else { return }
+        /// Examines a schema, those inside it, and those that references lead to.
+        mutating func examine(_ schema: JSONValue, _ spot: Spot) {
+            visit(schema, spot)
+            var next = 0
+            while next < waiting.count {
+                let (schema, spot) = waiting[next]
+                next += 1
+                visit(schema, spot)
+            }
+        }
+
+        private mutating func visit(_ schema: JSONValue, _ spot: Spot) {
+            guard budget > 0, spot.depth < 128 else {
+                isWhole = false
+                return
+            }
             budget -= 1
             guard let keywords = schema.object else { return }
             if let reference = keywords["$ref"] {
@@ -148,23 +190,45 @@ extension UntypedLimits {
         }
 
         private mutating func follow(to target: (pointer: [String], schema: JSONValue), from spot: Spot) {
-            targets.insert(SchemaReference(segments: target.pointer))
+            let definition = SchemaReference(segments: target.pointer)
+            targets.insert(definition)
             if let inversion = spot.inversion { inversions.insert(inversion) }
-            guard spot.following[target.pointer]?.contains(spot.place) != true else { return }
+            let use = Use(definition: definition, place: spot.place, isCertain: spot.isCertain)
+            guard uses.insert(use).inserted else { return }
             var inner = spot
             inner.pointer = target.pointer
-            inner.depth += 1
-            inner.following[target.pointer, default: []].append(spot.place)
-            visit(target.schema, inner)
+            inner.depth = 0
+            waiting.append((target.schema, inner))
+        }
+
+        /// Works out a place with a part of the budget: one where references multiply leaves some for the others.
+        private mutating func spend<Result>(_ work: (inout Int) -> Result) -> Result {
+            var share = budget / 4
+            budget -= share
+            let result = work(&share)
+            if share <= 0 { isWhole = false }
+            budget += max(share, 0)
+            return result
+        }
+
+        mutating func extend(_ place: inout SchemaPlace, with schema: JSONValue, root: SchemaPlace.Root) {
+            spend { place.add(schema, root: root, &$0) }
+        }
+
+        private mutating func inside(_ place: SchemaPlace, _ step: SchemaPlace.Step) -> SchemaPlace {
+            spend { place.inside(step, &$0) }
         }
 
         private mutating func check(_ keyword: String, _ value: JSONValue, _ spot: Spot) {
             let pointer = spot.pointer + [keyword]
             let types = spot.place.types.subtracting(.null)
-            guard let kind = UntypedLimits.kinds[keyword], !UntypedLimits.isInert(keyword, value),
-                !kind.types.contains(where: { types.isSubset(of: $0) }),
-                seen.insert(SchemaReference(segments: pointer)).inserted
-            else { return }
+            guard let kind = UntypedLimits.kinds[keyword], !UntypedLimits.isInert(keyword, value) else { return }
+            let reference = SchemaReference(segments: pointer)
+            if kind.types.contains(where: { types.isSubset(of: $0) }) {
+                holding.insert(reference)
+                return
+            }
+            guard seen.insert(reference).inserted else { return }
             found.append(
                 Limit(
                     pointer: pointer,
@@ -190,19 +254,19 @@ extension UntypedLimits {
                 return (value.object ?? [:]).map { name, schema in
                     var inner = spot
                     inner.pointer.append(name)
-                    inner.place = spot.place.inside(.property(name), &budget)
+                    inner.place = inside(spot.place, .property(name))
                     return (schema, inner)
                 }
             case "patternProperties", "additionalProperties":
-                spot.place = spot.place.inside(.anyProperty, &budget)
+                spot.place = inside(spot.place, .anyProperty)
                 let isOne = keyword == "additionalProperties"
                 return isOne ? [adding(value, spot)] : (value.object ?? [:]).map { adding($1, spot, $0) }
             case "propertyNames":
                 spot.place = SchemaPlace()
-                spot.place.add(["type": "string"], root: root, &budget)
+                extend(&spot.place, with: ["type": "string"], root: root)
                 return [adding(value, spot)]
             case "items", "contains", "additionalItems", "prefixItems":
-                spot.place = spot.place.inside(.item, &budget)
+                spot.place = inside(spot.place, .item)
                 return value.array.map { list(of: $0, spot) } ?? [adding(value, spot)]
             case "allOf":
                 // The place already has all of them.
@@ -241,7 +305,7 @@ extension UntypedLimits {
         ) -> (schema: JSONValue, spot: Spot) {
             var inner = spot
             if let segment { inner.pointer.append(segment) }
-            if spot.isCertain { inner.place.add(schema, root: root, &budget) }
+            if spot.isCertain { extend(&inner.place, with: schema, root: root) }
             return (schema, inner)
         }
     }

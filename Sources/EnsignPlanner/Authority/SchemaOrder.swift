@@ -30,7 +30,7 @@ package struct SchemaOrder {
         case wider
         case narrower
         /// It accepts nothing more, but really keeps nothing more out: the new limits apply to values of one type, and
-        /// others get past them.
+        /// others get past them. Where that cannot be told, a schema is narrower: less always holds at once.
         case unenforced
         /// It accepts the same.
         case none
@@ -40,6 +40,8 @@ package struct SchemaOrder {
     package static func change(from old: JSONValue?, to new: JSONValue?) -> Change {
         guard isProvablyNarrower(new, than: old) else { return .wider }
         if isProvablyNarrower(old, than: new) { return .none }
+        guard UntypedLimits(ofArguments: old ?? true).isComplete, UntypedLimits(ofArguments: new ?? true).isComplete
+        else { return .narrower }
         let enforced = UntypedLimits.enforced(new ?? true)
         let isSame = isProvablyNarrower(old, than: enforced) || UntypedLimits.enforced(old ?? true) == enforced
         return isSame ? .unenforced : .narrower
