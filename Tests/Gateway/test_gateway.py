@@ -141,6 +141,32 @@ class CallTests(Case):
         with Client(world) as client:
             self.assertIsNone(reason(client.call("payments__refund", {"payment": "p", "amount": 3})))
 
+    def test_an_operator_takes_what_is_listed_and_no_pin_of_an_agent_that_is_halted_or_unreadable_is_forgotten(self) -> None:
+        world = self.world()
+        call = ("payments__refund", {"payment": "p", "amount": 1})
+        with Client(world) as client:
+            self.assertIsNone(reason(client.call(*call)))
+        world.ensign("halt", AGENT, "--env", "prod", "--reason", "test")
+        world.gateway("pins", "--accept", "payments")
+        drift = world.folder / "server.log.drift"
+        drift.write_text("")
+        self.assertIn("payments.refund  changed  first seen", world.gateway("pins", wanted=4))
+        world.ensign("resume", AGENT, "--env", "prod", "--reason", "test")
+        with Client(world) as client:
+            self.assertEqual(reason(client.call(*call)), "pinned")
+        route = world.live / f"agents/{AGENT}.json"
+        content = route.read_bytes()
+        drift.unlink()
+        route.write_bytes(b"{}")
+        world.gateway("pins", "--accept", "payments")
+        route.write_bytes(content)
+        drift.write_text("")
+        with Client(world) as client:
+            self.assertEqual(reason(client.call(*call)), "pinned")
+        world.gateway("pins", "--accept", "payments")
+        with Client(world) as client:
+            self.assertIsNone(reason(client.call(*call)))
+
     def test_a_tool_that_its_server_lists_twice_counts_as_changed(self) -> None:
         world = self.world()
         (world.folder / "server.log.twice").write_text("")

@@ -102,7 +102,7 @@ package struct Survey: Sendable {
             tool.problems = (found.off[name] ?? []).sorted()
             // Where something could not be read, nobody can say what is used.
             tool.isUnused = wanted[name] == nil && trouble.isEmpty
-            let asked = found.references[name] ?? []
+            let asked = found.references[name] ?? Self.pinned(name, gateway)
             let listings = asked.sorted { $0 ?? "" < $1 ?? "" }
                 .map { ($0, Self.listing(name, $0, gateway, time)) }
             for case (_, .failure(let why)) in listings { tool.problems.append(why.message) }
@@ -114,6 +114,8 @@ package struct Survey: Sendable {
             tool.operations = (wanted[name] ?? [:]).sorted { Self.isBefore($0.key, $1.key) }.map { place, wanted in
                 Self.operation(place, wanted, offers[place.reference], gateway)
             }
+            // Pins of who is halted, cannot be read, or is only observed and called what it is not granted.
+            tool.operations += Self.seen(offers, of: name, besides: Set((wanted[name] ?? [:]).keys), gateway)
             let taken = Set((wanted[name] ?? [:]).keys.map(\.serverTool))
             // Of what nobody is granted it matters to nobody.
             let leftOut = Set(
@@ -190,6 +192,32 @@ package struct Survey: Sendable {
                 accounts: gateway.admission.accounts(of: bundle.agent)
             ).isPossible(at: Timestamp(seconds: Machine.now), byIssuers: gateway.approvals.trustsIssuers)
         }
+    }
+
+    /// How a tool is reached of which nobody is granted anything, and the gateway keeps pins.
+    private static func pinned(_ tool: String, _ gateway: Gateway) -> Set<String?> {
+        guard gateway.pins.knows(tool), case .success(let reference) = gateway.upstreams.reference(ofUngranted: tool)
+        else { return [] }
+        return [reference]
+    }
+
+    /// What is offered and granted to nobody, and has been seen before.
+    private static func seen(
+        _ offers: [String?: ServerListing],
+        of tool: String,
+        besides granted: Set<PinPlace>,
+        _ gateway: Gateway
+    ) -> [Operation] {
+        var found: [PinPlace: Operation] = [:]
+        for (reference, listing) in offers {
+            for name in listing.tools.map(\.name) where OperationName.isValid(name) {
+                let place = PinPlace(tool: tool, operation: name, serverTool: name, reference: reference)
+                guard !granted.contains(place), found[place] == nil else { continue }
+                let operation = operation(place, Wanted(), listing, gateway)
+                if operation.pin != nil { found[place] = operation }
+            }
+        }
+        return found.sorted { isBefore($0.key, $1.key) }.map(\.value)
     }
 
     private static func isBefore(_ one: PinPlace, _ other: PinPlace) -> Bool {

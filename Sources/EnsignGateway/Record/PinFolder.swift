@@ -64,15 +64,8 @@ package final class PinFolder: PinBook {
         }
     }
 
-    /// Forgets what was kept of a tool, but for some definitions: of the others what is seen next counts.
-    package func forget(_ tool: String, besides places: [PinPlace]) throws(RecordFailure) {
-        let kept = Set(places.flatMap { [file($0), oldFile($0)] })
-        try recording {
-            for name in try Files.list("\(path)/\(tool)") ?? [] where !kept.contains("\(path)/\(tool)/\(name)") {
-                try Files.remove("\(path)/\(tool)/\(name)")
-            }
-        }
-    }
+    /// Whether anything was kept of a tool. What cannot be read is not known.
+    package func knows(_ tool: String) -> Bool { ((try? Files.list("\(path)/\(tool)")) ?? nil)?.isEmpty == false }
 
     /// Names of operations may begin with a dot; that of a file may not. None has an equals sign.
     private func file(_ place: PinPlace) -> String {

@@ -50,8 +50,6 @@ extension Verb {
                 try gateway.pins.accept(operation.place(of: name), offered)
                 console.note("\(name).\(operation.shown) is pinned to \(offered.short) from now on")
             }
-            // Observed agents call what they are not granted, which is pinned, too.
-            try gateway.pins.forget(name, besides: tool.operations.map { $0.place(of: name) })
             for operation in tool.operations
             where operation.isPinnedInGit && operation.state == .changed && !operation.isListedTwice {
                 console.note(
