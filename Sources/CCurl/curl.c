@@ -102,11 +102,16 @@ struct transfer {
     const ccurl_request *request;
     size_t sent;
     int was_stopped;
+    int was_withdrawn;
 };
 
 static size_t give_body(char *bytes, size_t size, size_t count, void *context)
 {
     struct transfer *transfer = context;
+    if (transfer->sent == 0 && transfer->request->is_withdrawn(transfer->request->context)) {
+        transfer->was_withdrawn = 1;
+        return CURL_READFUNC_ABORT;
+    }
     const size_t left = transfer->request->count - transfer->sent;
     const size_t piece = size * count < left ? size * count : left;
     if (piece > 0) memcpy(bytes, transfer->request->body + transfer->sent, piece);
@@ -183,7 +188,7 @@ int32_t ccurl_send(ccurl_line *line, const ccurl_request *request, ccurl_answer 
     answer->status = 0;
     answer->was_sent = 0;
     answer->message[0] = 0;
-    struct transfer transfer = {request, 0, 0};
+    struct transfer transfer = {request, 0, 0, 0};
     struct curl_slist *lines = NULL;
     for (size_t i = 0; request->headers[i] != NULL; i++) {
         struct curl_slist *more = lib.slist_append(lines, request->headers[i]);
@@ -203,6 +208,7 @@ int32_t ccurl_send(ccurl_line *line, const ccurl_request *request, ccurl_answer 
     lib.slist_free_all(lines);
     answer->was_sent = transfer.sent > 0;
     if (was_cancelled) return CCURL_CANCELLED;
+    if (transfer.was_withdrawn) return CCURL_WITHDRAWN;
     if (code == CURLE_OK) return CCURL_DONE;
     if (transfer.was_stopped) return CCURL_STOPPED;
     snprintf(answer->message, sizeof answer->message, "%s", lib.easy_strerror(code));

@@ -81,7 +81,7 @@ package final class HTTPTransport: MCPTransport {
             if budget.isOver || patience == nil { throw budget.timedOut(method) }
             return false
         case .done, .enough: break
-        case .cancelled: throw MCPError(.ended, "the request was cancelled")
+        case .cancelled, .withdrawn: throw MCPError(.ended, "the request was cancelled")
         // It was there, and went without a whole answer.
         case .failed(let why) where answer.wasSent:
             throw MCPError(.ended, "the server ended before it answered '\(method)': \(why)")

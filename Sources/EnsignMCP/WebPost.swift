@@ -39,6 +39,7 @@ package final class WebLine: Sendable {
     ///   - body: What is posted; nil to get instead.
     ///   - place: Where the stream that is asked for was broken off.
     ///   - isDirect: Whether no proxy is used, whatever the environment says.
+    ///   - mayBeSent: Asked before the first byte of the body, behind all that is waited for.
     ///   - take: Takes each event of a stream; true when no more is wanted.
     package func send(
         _ url: String,
@@ -48,9 +49,10 @@ package final class WebLine: Sendable {
         time: Duration,
         isDirect: Bool,
         most: Int,
+        mayBeSent: @escaping () -> Bool = { true },
         take: @escaping ([UInt8]) -> Bool
     ) -> WebAnswer {
-        let reading = Reading(most: most, place: place, take: take)
+        let reading = Reading(most: most, place: place, mayBeSent: mayBeSent, take: take)
         var pointers: [UnsafePointer<CChar>?] = unsafe headers.map { line in
             unsafe UnsafePointer(strdup(line))
         }
@@ -72,6 +74,7 @@ package final class WebLine: Sendable {
                         is_get: body == nil ? 1 : 0,
                         timeout: milliseconds,
                         direct: isDirect ? 1 : 0,
+                        is_withdrawn: WebLine.isWithdrawn,
                         head: WebLine.takeHead,
                         reader: WebLine.takeBody,
                         context: Unmanaged.passUnretained(reading).toOpaque()
@@ -89,6 +92,7 @@ package final class WebLine: Sendable {
             case Int(CCURL_STOPPED): reading.isTooLong ? .tooLong : .enough
             case Int(CCURL_TIMED_OUT): .timedOut
             case Int(CCURL_CANCELLED): .cancelled
+            case Int(CCURL_WITHDRAWN): .withdrawn
             default: .failed(said)
             }
         return WebAnswer(
@@ -109,13 +113,20 @@ package final class WebLine: Sendable {
         var isTooLong = false
         var session: String?
         let most: Int
+        let mayBeSent: () -> Bool
         let take: ([UInt8]) -> Bool
 
-        init(most: Int, place: EventPlace, take: @escaping ([UInt8]) -> Bool) {
+        init(most: Int, place: EventPlace, mayBeSent: @escaping () -> Bool, take: @escaping ([UInt8]) -> Bool) {
             events = EventStream(from: place)
             self.most = most
+            self.mayBeSent = mayBeSent
             self.take = take
         }
+    }
+
+    private static let isWithdrawn: @convention(c) (UnsafeMutableRawPointer?) -> Int32 = { context in
+        guard let context = unsafe context else { return 1 }
+        return unsafe Unmanaged<Reading>.fromOpaque(context).takeUnretainedValue().mayBeSent() ? 0 : 1
     }
 
     private static let takeHead: @convention(c) (UnsafeMutableRawPointer?, UnsafePointer<UInt8>, Int) -> Int32 = {
@@ -191,6 +202,8 @@ package struct WebAnswer: Sendable {
         case tooLong
         case timedOut
         case cancelled
+        /// It was not to be sent any more: nothing of its body was.
+        case withdrawn
         /// Why, in the library's words.
         case failed(String)
     }

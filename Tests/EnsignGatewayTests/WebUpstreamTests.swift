@@ -86,6 +86,21 @@ struct WebUpstreamTests {
         }
     }
 
+    @Test("a call that may not be sent when there is a connection is not sent", arguments: ["legacy", "modern"])
+    func withdrawn(behaviour: String) throws {
+        let server = try server(behaviour)
+        let upstream = server.upstream()
+        var echo = call("echo", ["a": 1])
+        #expect(try upstream.call(echo).result()["structuredContent"] == ["a": 1])
+        let before = try seen().count
+        echo.mayBeSent = { false }
+        let outcome = try #require(failure(upstream.call(echo)))
+        #expect(outcome == (false, .withdrawn))
+        echo.mayBeSent = { true }
+        #expect(try upstream.call(echo).result()["structuredContent"] == ["a": 1])
+        #expect(try seen().count == before + 1)
+    }
+
     @Test("both eras are spoken, and all pages of the list are read", arguments: [("legacy", "1"), ("modern", "2")])
     func eras(behaviour: String, version: String) throws {
         let server = try server(behaviour)

@@ -18,6 +18,8 @@ enum {
     CCURL_TIMED_OUT,
     CCURL_FAILED,
     CCURL_CANCELLED,
+    // The body was not to be sent any more.
+    CCURL_WITHDRAWN,
 };
 
 typedef struct ccurl_answer {
@@ -56,6 +58,8 @@ typedef struct ccurl_request {
     long timeout;
     // Whether no proxy is used, whatever the environment says.
     int32_t direct;
+    // Asked before the first byte of the body, when there is a connection: 0 where it may be sent.
+    int32_t (*_Nonnull is_withdrawn)(void *_Nullable context);
     ccurl_reader head;
     ccurl_reader reader;
     void *_Nullable context;

@@ -19,7 +19,7 @@ struct StreamPolling {
         switch web.end {
         case .failed where web.status == 0: absences += 1
         case .done where web.hasGoodStream, .failed where web.hasGoodStream: absences = 0
-        case .done, .failed, .enough, .tooLong, .timedOut, .cancelled: return nil
+        case .done, .failed, .enough, .tooLong, .timedOut, .cancelled, .withdrawn: return nil
         }
         return absences < Self.mostAbsences ? max(web.place.retry ?? Self.usual, Self.least) : nil
     }

@@ -91,8 +91,6 @@ final class WebChannel: Sendable {
         let left = post.deadline - .now
         guard left > .zero else { throw UpstreamFailure(.timedOut, "no time was left to ask the server") }
         guard !post.cancellation.isCancelled else { throw UpstreamFailure(.cancelled, "the caller has gone") }
-        // The rest of an answer belongs to what was sent.
-        guard place != nil || post.mayBeSent() else { throw .withdrawn }
         let line = try takeLine()
         let held = Held(line)
         defer {
@@ -109,6 +107,7 @@ final class WebChannel: Sendable {
                 time: left,
                 isDirect: isDirect,
                 most: post.most,
+                mayBeSent: post.mayBeSent,
                 take: take
             )
         }

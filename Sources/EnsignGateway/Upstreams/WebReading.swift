@@ -103,6 +103,7 @@ final class WebReading {
         if isRest { web.wasSent = true }
         switch web.end {
         case .timedOut: return failed(web, .timedOut, "the server did not answer in time")
+        case .withdrawn: return .notSent(.withdrawn)
         case .cancelled: return failed(web, .cancelled, "the caller no longer wants the answer")
         case .failed(let why):
             let kind: UpstreamFailure.Kind = web.wasSent ? .ended : .unreachable
