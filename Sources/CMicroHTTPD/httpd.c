@@ -99,7 +99,6 @@ static enum MHD_Result handle(
     void *cls, struct MHD_Connection *connection, const char *url, const char *method, const char *version, const char *data,
     size_t *count, void **state)
 {
-    (void)version;
     struct chttpd *server = cls;
     const chttpd_handlers *handlers = &server->handlers;
     chttpd_exchange *exchange = (chttpd_exchange *)connection;
@@ -111,7 +110,7 @@ static enum MHD_Result handle(
         const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
         const struct client *client = info == NULL ? NULL : info->socket_context;
         if (client == NULL) return MHD_NO;
-        switch (handlers->begun(handlers->context, client->own, exchange, method, url, &request->own)) {
+        switch (handlers->begun(handlers->context, client->own, exchange, method, url, version, &request->own)) {
         case CHTTPD_READ: return MHD_YES;
         case CHTTPD_ANSWER: return handlers->finished(request->own, exchange) == 0 ? MHD_YES : MHD_NO;
         default: return MHD_NO;

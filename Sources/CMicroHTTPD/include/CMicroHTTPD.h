@@ -35,7 +35,7 @@ typedef struct chttpd_handlers {
     // The head of a request has been read. Sets `request`, which `done` gets back.
     int32_t (*_Nonnull begun)(
         void *_Nullable context, void *_Nullable connection, chttpd_exchange *_Nonnull exchange, const char *_Nonnull method,
-        const char *_Nonnull path, void *_Nullable *_Nonnull request);
+        const char *_Nonnull path, const char *_Nonnull version, void *_Nullable *_Nonnull request);
     // A piece of the body. Anything but 0 ends the connection.
     int32_t (*_Nonnull took)(void *_Nullable request, const uint8_t *_Nonnull bytes, size_t count);
     // All of it has come: answers, by chttpd_answer. Anything but 0 ends the connection.

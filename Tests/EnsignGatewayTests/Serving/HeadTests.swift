@@ -79,6 +79,32 @@ struct HeadTests {
     }
 
     @Test(
+        "Behind a request whose end two readers could see at two places no other one is read, whoever sends it",
+        arguments: [
+            ["Content-Length: 5", "Transfer-Encoding: chunked"], ["Transfer-Encoding: chunked", "Content-Length: 40"],
+            ["Content-Length: 40", "Content-Length: 40"], ["Content-Length: 40", "Content-Length: 5"],
+            ["Content-Length: 5", "Content-Length: 40"], ["Content-Length: +40"],
+            ["Transfer-Encoding: chunked", "Transfer-Encoding: identity"], ["Transfer-Encoding: xchunked"],
+            ["HTTP/1.0", "Connection: keep-alive", "Transfer-Encoding: chunked"], ["Host: 127.0.0.1", "Content-Length: 40"],
+            ["Content-Length: 40", "X : a"],
+        ],
+        [true, false]
+    )
+    func framing(lines: [String], isKnown: Bool) throws {
+        let client = try WebClient(front.port)
+        var lines = lines
+        let version = lines[0].hasPrefix("HTTP/") ? lines.removeFirst() : "HTTP/1.1"
+        let isChunked = lines.contains { $0.contains("chunked") }
+        let usual = isKnown ? Self.usual : [Self.usual[0], Self.usual[2]]
+        let body = isChunked ? "28\r\n\(Self.ping)\r\n0\r\n\r\n" : Self.ping
+        let other = (["POST /mcp HTTP/1.1"] + Self.usual + ["Content-Length: 40", "", ""]).joined(separator: "\r\n")
+        client.say((["POST /mcp \(version)"] + usual + lines + ["", ""]).joined(separator: "\r\n") + body + other + Self.ping)
+        let reply = try client.hear()
+        #expect((400...501).contains(reply.status) && reply["connection"]?.lowercased() == "close")
+        #expect(client.isClosed(within: 10), "nothing comes behind it")
+    }
+
+    @Test(
         "A body that is coded in a way that is not known here is not looked at",
         arguments: ["gzip", "identity", "xchunked", "chunked, gzip", "gzip, chunked", "chunked;a=b", ""]
     )

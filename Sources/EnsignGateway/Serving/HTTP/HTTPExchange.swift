@@ -83,7 +83,9 @@ final class HTTPExchange {
     func lose() { cancellation?.lose() }
 
     /// Whether no other request of its connection is done.
-    var isLast: Bool { site.gatekeeper.isClosed || site.connections.isStopping }
+    var isLast: Bool {
+        site.gatekeeper.isClosed || site.connections.isStopping || HTTPRules.refusal(ofFraming: head) != nil
+    }
 
     /// Whether a message that is too long is answered before it has come as a whole, whoever sends it. A client that still sends
     /// would not see the answer where the connection ended at once.

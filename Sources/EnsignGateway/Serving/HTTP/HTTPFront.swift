@@ -210,10 +210,10 @@ extension HTTPFront {
                 let shared = unsafe Unmanaged<SharedSite>.fromOpaque(context).takeUnretainedValue()
                 shared.site.connections.closed(Int(bitPattern: connection))
             },
-            begun: { context, connection, exchange, method, path, request in
+            begun: { context, connection, exchange, method, path, version, request in
                 guard let context = unsafe context else { return Int32(CHTTPD_HANG_UP) }
                 let shared = unsafe Unmanaged<SharedSite>.fromOpaque(context).takeUnretainedValue()
-                let head = unsafe HTTPFront.head(of: exchange, method, path)
+                let head = unsafe HTTPFront.head(of: exchange, method, path, version)
                 let number = Int(bitPattern: connection)
                 let own = HTTPExchange(head, connection: number, site: shared.site) {
                     unsafe chttpd_client_is_known(exchange) == 1
@@ -248,7 +248,8 @@ extension HTTPFront {
     fileprivate static func head(
         of exchange: OpaquePointer,
         _ method: UnsafePointer<CChar>,
-        _ path: UnsafePointer<CChar>
+        _ path: UnsafePointer<CChar>,
+        _ version: UnsafePointer<CChar>
     ) -> HTTPHead {
         let box = HeaderBox()
         let isPlain = unsafe chttpd_headers(exchange, method, Unmanaged.passUnretained(box).toOpaque()) {
@@ -265,7 +266,8 @@ extension HTTPFront {
             path: String(cString: path),
             headers: box.headers,
             size: chttpd_head_size(exchange),
-            isPlain: isPlain != 0
+            isPlain: isPlain != 0,
+            version: String(cString: version)
         )
     }
 

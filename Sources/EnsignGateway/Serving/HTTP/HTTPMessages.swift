@@ -11,6 +11,8 @@ struct HTTPHead: Sendable {
     var size = 0
     /// Whether its lines are what was sent, and nothing was joined or left out.
     var isPlain = true
+    /// As the request says it: `HTTP/1.1`.
+    var version = "HTTP/1.1"
 
     /// The most bytes of a head.
     static let most = 32_768

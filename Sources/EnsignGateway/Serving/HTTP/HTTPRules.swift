@@ -24,23 +24,7 @@ struct HTTPRules: Sendable {
         guard head.size <= HTTPHead.most else {
             return .refusal(431, "the head of a request is longer than \(HTTPHead.most) bytes")
         }
-        guard head.isPlain else {
-            return .refusal(
-                400,
-                "a line of the head is folded, has a byte 0 in it, or does not end with CR LF",
-                Self.last
-            )
-        }
-        if let name = head.badName {
-            return .refusal(
-                400,
-                "\(name.quoted(utf8: 100)) is not a name of a header: there is no blank before the colon",
-                Self.last
-            )
-        }
-        if let name = HTTPHead.single.first(where: { (head.headers[$0]?.count ?? 0) > 1 }) {
-            return .refusal(400, "the header '\(name)' is there more than once")
-        }
+        if let refusal = Self.refusal(ofFraming: head) { return refusal }
         guard let host = head["host"].flatMap(address(host:)), isOwn(host.host, entry) else {
             return .refusal(403, "this is not the server that 'Host' names")
         }
@@ -56,8 +40,38 @@ struct HTTPRules: Sendable {
         return nil
     }
 
-    /// Behind a head with two readings nobody knows where the next request begins: there is none.
-    private static let last = [(name: "Connection", value: "close")]
+    /// Why two readers could read two things, or see two ends of a request; nil where all see one.
+    ///
+    /// Nobody knows where the next request of its connection begins: there is none (RFC 9112, sections 6.1 and 6.3).
+    static func refusal(ofFraming head: HTTPHead) -> HTTPAnswer? {
+        guard head.isPlain else {
+            return .refusal(400, "a line of the head is folded, has a byte 0 in it, or does not end with CR LF")
+        }
+        if let name = head.badName {
+            return .refusal(
+                400,
+                "\(name.quoted(utf8: 100)) is not a name of a header: there is no blank before the colon"
+            )
+        }
+        if let name = HTTPHead.single.first(where: { (head.headers[$0]?.count ?? 0) > 1 }) {
+            return .refusal(400, "the header '\(name)' is there more than once")
+        }
+        if let length = head["content-length"], !length.utf8.allSatisfy({ (0x30...0x39).contains($0) }) {
+            return .refusal(400, "'Content-Length' is a number")
+        }
+        guard let coding = head["transfer-encoding"] else { return nil }
+        guard head["content-length"] == nil else {
+            return .refusal(400, "a request has either 'Content-Length' or 'Transfer-Encoding'")
+        }
+        guard head.version != "HTTP/1.0" else {
+            return .refusal(400, "'Transfer-Encoding' is of HTTP/1.1, and the request says HTTP/1.0")
+        }
+        // Whoever codes a body in another way means another end of it than is seen here.
+        guard coding.lowercased() == "chunked" else {
+            return .refusal(501, "'Transfer-Encoding' is chunked, or not there")
+        }
+        return nil
+    }
 
     private func address(host: String) -> WebAddress? {
         guard !host.contains("/"), !host.contains("?") else { return nil }
@@ -106,16 +120,6 @@ struct HTTPRules: Sendable {
 
     /// Why a body is not taken, before it is read.
     func refusal(ofBody head: HTTPHead) -> HTTPAnswer? {
-        if let length = head["content-length"], !length.utf8.allSatisfy({ (0x30...0x39).contains($0) }) {
-            return .refusal(400, "'Content-Length' is a number")
-        }
-        if head["content-length"] != nil, head["transfer-encoding"] != nil {
-            return .refusal(400, "a request has either 'Content-Length' or 'Transfer-Encoding'")
-        }
-        // Whoever codes a body in another way means another end of it than is seen here.
-        guard ["chunked", nil].contains(head["transfer-encoding"]?.lowercased()) else {
-            return .refusal(501, "'Transfer-Encoding' is chunked, or not there")
-        }
         if isTooLong(head) { return Self.tooLong }
         guard Self.isJSON(head["content-type"] ?? "") else {
             return .refusal(415, "'Content-Type' must be application/json, in UTF-8")
