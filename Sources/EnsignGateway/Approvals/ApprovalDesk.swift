@@ -93,6 +93,9 @@ package protocol ApprovalDesk: Sendable {
     /// - Returns: false when somebody took it before.
     func consume(id: String, now: Timestamp) throws(RecordFailure) -> Bool
 
+    /// Takes back that an approval was taken: its call was not sent, and is nowhere on record.
+    func giveBack(id: String) throws(RecordFailure)
+
     /// Takes note that what came of the call is known which took an approval, or that it was not sent.
     func end(id: String) throws(RecordFailure)
 }

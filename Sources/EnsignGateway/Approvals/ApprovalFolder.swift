@@ -106,13 +106,12 @@ package final class ApprovalFolder: ApprovalDesk {
                 mayHaveHappened: try self.mayHaveHappened(used.sorted { $0.number > $1.number }.map(\.id))
             )
             guard request.bytes.count <= Self.mostAsked else { return (.tooLong(most: Self.mostAsked), nil) }
+            // First: a request that is there is asked for, and nobody is told of it again.
+            _ = try self.log.append(self.decision(about: request, "asked", by: [], run: question.run))
             try self.write(request)
             return (Self.pending(request), request)
         }
-        if let isNew {
-            _ = try log.append(decision(about: isNew, "asked", by: [], run: question.run))
-            notify(isNew)
-        }
+        if let isNew { notify(isNew) }
         return state
     }
 
@@ -174,8 +173,17 @@ package final class ApprovalFolder: ApprovalDesk {
         let bytes = Array("\(now)\n\(Self.sent)\n".utf8)
         // Durable before the call is sent: a second call never finds it unused.
         guard try recording({ try Files.create(file, with: bytes, mode: 0o600) }) else { return false }
-        _ = try log.append(decision(about: request, "used", by: []))
+        do throws(RecordFailure) { _ = try log.append(decision(about: request, "used", by: [])) } catch {
+            try giveBack(id: id)
+            throw error
+        }
         return true
+    }
+
+    package func giveBack(id: String) throws(RecordFailure) {
+        guard ApprovalRequest.isID(id) else { return }
+        // Not synced: what is lost with the machine's power is an approval, not its one use.
+        try recording { try Files.remove("\(path)/used/\(id)") }
     }
 
     private static let sent = "sent"

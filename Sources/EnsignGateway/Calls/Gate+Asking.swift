@@ -120,6 +120,14 @@ extension Gate {
         throw RefusalWords.changed(context.operation)
     }
 
+    /// The call was not sent, since it could not be put on record: its approval is good for the next one.
+    func giveBack(_ approval: (id: String, by: [String])?) {
+        guard let approval else { return }
+        do throws(RecordFailure) { try parts.approvals.giveBack(id: approval.id) } catch {
+            parts.say("an approval cannot be given back: \(error.message)")
+        }
+    }
+
     /// Says that it is known what came of the call that took an approval: whoever is asked for it again need not look.
     func end(_ approval: (id: String, by: [String])?) {
         guard let approval else { return }

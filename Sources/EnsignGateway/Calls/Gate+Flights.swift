@@ -51,10 +51,13 @@ extension Gate {
         let isTaken = !made.wasSent || context.call.cancellation.isAwaited
         let kept = made.landed.json
         if happensOnce, isTaken { keepIfLost(key, kept, context) }
-        let keeping = flights.keeping(key, isTaken: isTaken, happensOnce: happensOnce)
-        flight?.end(made.wasSent ? kept : nil, keeping)
-        // What a file keeps is kept there alone: one that is taken is taken by whoever comes first.
-        flights.finish(key, kept, flight == nil ? keeping : .none)
+        flight?.end(
+            made.wasSent ? kept : nil,
+            flights.keeping(key, isTaken: isTaken, happensOnce: happensOnce)
+        )
+        // What a file keeps is kept there alone: one that is taken is taken by whoever comes first. What may be repeated is made
+        // again: clients that leave without end would fill the memory with what nobody takes.
+        flights.finish(key, kept, .none)
     }
 
     /// An outcome whose client has gone before it could be told waits for whoever asks again.
@@ -111,14 +114,9 @@ extension Gate {
     }
 
     /// Says that the call is about to be sent: whoever finds that without an outcome does not send it again.
-    func takeNote(
-        of flight: FlightFolder.Flight?,
-        _ station: UpstreamDesk.Station,
-        _ context: CallContext
-    ) throws(Refusal) {
+    func takeNote(of flight: FlightFolder.Flight?, _ context: CallContext) throws(Refusal) {
         do throws(RecordFailure) { try flight?.begins() } catch {
             parts.say("calls cannot be recorded: \(error.message)")
-            station.passed()
             throw RefusalWords.unrecorded(context.operation)
         }
     }

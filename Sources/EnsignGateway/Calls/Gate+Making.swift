@@ -92,13 +92,14 @@ extension Gate {
     private func cleared(
         _ ruling: Ruling,
         _ approval: (id: String, by: [String])?,
+        _ end: Cancellation,
         _ context: inout CallContext
     ) throws(Refusal) -> Cleared {
         var (ruling, approval) = (ruling, approval)
         for _ in 0..<4 {
             let station = try station(ruling, context)
             do throws(Refusal) {
-                try checkSecret(station, context)
+                try checkSecret(station, ruling, end, context)
                 let definition = try checkedDefinition(ruling, station, &context)
                 if approval == nil, !hasWaited(context) {
                     return Cleared(ruling: ruling, approval: nil, station: station, definition: definition)
@@ -128,7 +129,7 @@ extension Gate {
         _ end: Cancellation,
         _ context: inout CallContext
     ) throws(Refusal) -> Made {
-        let cleared = try cleared(ruling, approval, &context)
+        let cleared = try cleared(ruling, approval, end, &context)
         let (ruling, approval, station) = (cleared.ruling, cleared.approval, cleared.station)
         do throws(Refusal) {
             // One signature, one call: nothing that needs an approval is ever sent without one. And nothing that may not be
@@ -136,13 +137,19 @@ extension Gate {
             guard approval != nil || ruling.approval == .none || ruling.wouldRefuse != nil,
                 flight != nil || ruling.isRepeatable
             else { throw RefusalWords.changed(context.operation) }
+            try takeNote(of: flight, context)
             if let approval { try consume(approval, ruling, context) }
         } catch {
             station.passed()
             throw error
         }
+        let intent: Int64?
+        do throws(Refusal) { intent = try announce(ruling, approval, station, context) } catch {
+            giveBack(approval)
+            throw error
+        }
         let made: Made
-        do throws(Refusal) { made = try send(cleared, flight, end, &context) } catch {
+        do throws(Refusal) { made = try send(cleared, intent, end, &context) } catch {
             // Nothing was sent.
             self.end(approval)
             throw error
@@ -151,16 +158,14 @@ extension Gate {
         return made
     }
 
-    /// Sends what may be sent, once it is on record.
+    /// Sends what may be sent and is on record.
     private func send(
         _ cleared: Cleared,
-        _ flight: FlightFolder.Flight?,
+        _ intent: Int64?,
         _ end: Cancellation,
         _ context: inout CallContext
     ) throws(Refusal) -> Made {
         let (ruling, station) = (cleared.ruling, cleared.station)
-        try takeNote(of: flight, station, context)
-        let intent = try announce(ruling, cleared.approval, station, context)
         let repeatable = ruling.isRepeatable
         var call = UpstreamCall(
             tool: ruling.serverTool,
@@ -177,7 +182,7 @@ extension Gate {
         call.mayBeSent = stillHolds(ruling, context)
         var outcome = station.upstream.call(call)
         if isWorthRetrying(outcome, repeatable, station) {
-            let definition = try lookAgain(ruling, station, intent, &context)
+            let definition = try lookAgain(ruling, station, intent, call.cancellation, &context)
             (call.input, call.start) = (definition.tool.input, definition.start)
             call.mayBeSent = stillHolds(ruling, context)
             outcome = station.upstream.call(call)
@@ -227,11 +232,12 @@ extension Gate {
         _ ruling: Ruling,
         _ station: UpstreamDesk.Station,
         _ intent: Int64?,
+        _ end: Cancellation,
         _ context: inout CallContext
     ) throws(Refusal) -> Definition {
         let before = context
         do throws(Refusal) {
-            try checkSecret(station, context)
+            try checkSecret(station, ruling, end, context)
             let definition = try checkedDefinition(ruling, station, &context)
             let again = try decidedAgain(ruling, &context)
             guard again.present.digest == ruling.present.digest else { throw RefusalWords.changed(context.operation) }
@@ -329,10 +335,19 @@ extension Gate {
 
     private var cutter: SecretCutter { parts.secrets.cutter }
 
-    private func checkSecret(_ station: UpstreamDesk.Station, _ context: CallContext) throws(Refusal) {
+    /// Waits for the credentials no longer than the call may take, and not where nobody wants it any more.
+    private func checkSecret(
+        _ station: UpstreamDesk.Station,
+        _ ruling: Ruling,
+        _ end: Cancellation,
+        _ context: CallContext
+    ) throws(Refusal) {
         guard let reference = station.reference else { return }
-        do throws(UpstreamFailure) { _ = try parts.secrets.secret(reference) } catch {
+        do throws(UpstreamFailure) { _ = try parts.secrets.secret(reference, until: .now + ruling.timeout, end) } catch {
             parts.say("\(context.operation): \(error.message)")
+            if error.kind == .cancelled {
+                throw isClosed ? .stopping(context.operation) : RefusalWords.gone(context.operation)
+            }
             throw RefusalWords.locked(context.operation)
         }
     }

@@ -5,10 +5,20 @@ import Synchronization
 /// Reads secrets by their references, with the operator's commands, and keeps each for at most five minutes.
 ///
 /// In memory alone. A command that fails, is slow, says nothing or too much gives no secret, and the call fails. Safe from
-/// any number of threads: those that want the same secret wait for one command.
+/// any number of threads: those that want the same secret wait for one command, each as long as it likes, and get what comes of it.
 package final class SecretShelf: Sendable {
-    private final class Slot: Sendable {
-        let secret = Mutex<(value: String, read: ContinuousClock.Instant)?>(nil)
+    private struct Slot {
+        var kept: (value: String, read: ContinuousClock.Instant)?
+        /// Whether its command runs.
+        var isReading = false
+        /// Commands that gave nothing.
+        var failed = 0
+        var failure: UpstreamFailure?
+    }
+
+    private struct State {
+        var slots: [String: Slot] = [:]
+        var readsNoMore = false
     }
 
     /// What was given to servers. A program keeps what it was started with, whatever has become of it since: it is known
@@ -29,7 +39,9 @@ package final class SecretShelf: Sendable {
     }
 
     private let commands: [String: [String]]
-    private let slots = Mutex<[String: Slot]>([:])
+    private let state = Condition(State())
+    /// Commands run on threads of their own: whoever asked first may leave before the others.
+    private let readers = WorkerPool(most: 64)
     private let given = Mutex(Given())
     private let deadline: Duration
     private let say: @Sendable (String) -> Void
@@ -65,31 +77,77 @@ package final class SecretShelf: Sendable {
 
     /// The secret of a reference.
     ///
+    /// - Parameters:
+    ///   - deadline: Until when it is waited for; nil for as long as its command may take.
+    ///   - cancellation: Of whoever waits: the command goes on for the others.
     /// - Throws: ``UpstreamFailure`` that says what was wrong, and nothing of the secret.
-    package func secret(_ reference: String) throws(UpstreamFailure) -> String {
-        let slot = slots.withLock { slots in
-            if let slot = slots[reference] { return slot }
-            let slot = Slot()
-            slots[reference] = slot
-            return slot
-        }
-        let result: Result<String, UpstreamFailure> = slot.secret.withLock { kept in
-            if let kept, ContinuousClock.now - kept.read < Self.kept { return .success(kept.value) }
-            kept = nil
-            return Result { () throws(UpstreamFailure) in
-                let value = try read(reference)
-                given.withLock { $0.add(value, of: reference) }
-                if value.utf8.count < SecretCutter.shortest { say(Self.warning(ofUncut: reference)) }
-                kept = (value, .now)
-                return value
+    package func secret(
+        _ reference: String,
+        until deadline: ContinuousClock.Instant? = nil,
+        _ cancellation: Cancellation = Cancellation()
+    ) throws(UpstreamFailure) -> String {
+        enum Turn { case over(Result<String, UpstreamFailure>), reads }
+        // What failed before was told to those who waited for it.
+        var failed = state.withLock { $0.slots[reference]?.failed ?? 0 }
+        while true {
+            let turn = cancellation.whileWatching({ [state] in state.update { _ in } }) {
+                state.wait(until: deadline) { state -> Turn? in
+                    var slot = state.slots[reference] ?? Slot()
+                    if let kept = slot.kept, ContinuousClock.now - kept.read < Self.kept { return .over(.success(kept.value)) }
+                    if slot.failed > failed, let failure = slot.failure { return .over(.failure(failure)) }
+                    if state.readsNoMore { return .over(.failure(UpstreamFailure(.cancelled, "no secret is read any more"))) }
+                    if cancellation.isCancelled { return .over(.failure(UpstreamFailure(.cancelled, "the caller has gone"))) }
+                    guard !slot.isReading else { return nil }
+                    failed = slot.failed
+                    slot.kept = nil
+                    slot.isReading = true
+                    state.slots[reference] = slot
+                    return .reads
+                }
+            }
+            switch turn {
+            case .over(let result): return try result.get()
+            case nil: throw UpstreamFailure(.timedOut, "the secret of '\(reference)' was not there in time")
+            case .reads:
+                guard !readers.run({ [self] in finish(reference, reading(reference)) }) else { continue }
+                finish(reference, .failure(UpstreamFailure(.unreachable, "too many secrets are being read")))
             }
         }
-        return try result.get()
+    }
+
+    private func reading(_ reference: String) -> Result<String, UpstreamFailure> {
+        Result { () throws(UpstreamFailure) in
+            let value = try read(reference)
+            given.withLock { $0.add(value, of: reference) }
+            if value.utf8.count < SecretCutter.shortest { say(Self.warning(ofUncut: reference)) }
+            return value
+        }
+    }
+
+    private func finish(_ reference: String, _ result: Result<String, UpstreamFailure>) {
+        state.update { state in
+            var slot = state.slots[reference] ?? Slot()
+            slot.isReading = false
+            switch result {
+            case .success(let value): slot.kept = (value, .now)
+            case .failure(let failure):
+                slot.failed += 1
+                slot.failure = failure
+            }
+            state.slots[reference] = slot
+        }
     }
 
     /// Forgets a secret that somebody refused, so that the next use reads it again.
-    package func forget(_ reference: String) {
-        slots.withLock { $0[reference] }?.secret.withLock { $0 = nil }
+    package func forget(_ reference: String) { state.withLock { $0.slots[reference]?.kept = nil } }
+
+    /// Reads none any more: commands that run are ended, and nobody waits for them. What is kept is given on.
+    package func readNoMore() { state.update { $0.readsNoMore = true } }
+
+    /// Ends the commands, and waits for that.
+    package func end() {
+        readNoMore()
+        readers.stop()
     }
 
     /// Cuts out what must not be in a result: the secrets of each reference that were given last. Waits for no command.
@@ -98,12 +156,13 @@ package final class SecretShelf: Sendable {
     private func read(_ reference: String) throws(UpstreamFailure) -> String {
         guard let scheme = GatewayFile.scheme(of: reference), let words = commands[scheme], let program = words.first
         else { throw UpstreamFailure(.unreachable, "nothing reads references like '\(reference)'") }
-        let command = Subprocess.ofOperator(
+        var command = Subprocess.ofOperator(
             program,
             Array(words.dropFirst()) + [reference],
             deadline: deadline,
             outputLimit: Self.mostBytes + 1
         )
+        command.isCancelled = { [state] in state.withLock { $0.readsNoMore } }
         func failed(_ why: String) -> UpstreamFailure {
             UpstreamFailure(.unreachable, "\(program) gave no secret for '\(reference)': \(why)")
         }

@@ -266,6 +266,8 @@ final class MemoryDesk: ApprovalDesk, Sendable {
         }
     }
 
+    func giveBack(id: String) throws(RecordFailure) { contents.withLock { _ = $0.used.remove(id) } }
+
     func end(id: String) throws(RecordFailure) { contents.withLock { _ = $0.ended.insert(id) } }
 
     func consume(id: String, now: Timestamp) throws(RecordFailure) -> Bool {

@@ -66,6 +66,50 @@ struct SecretTests {
         #expect(shelf.cutter.cut("v4lue") == "[credentials]")
     }
 
+    @Test("Those who want a secret wait for one command, whatever comes of it, each as long as it likes")
+    func shared() throws {
+        let scratch = try ScratchDirectory()
+        let body = "echo x >>\(scratch.path)/asked; while [ ! -e \(scratch.path)/go ]; do sleep 0.01; done; exit 3"
+        let shelf = try shelf(scratch, body)
+        let failures = Mutex<[UpstreamFailure.Kind]>([])
+        @Sendable func ask(_ time: Duration? = nil, _ cancellation: Cancellation = Cancellation()) {
+            do throws(UpstreamFailure) { _ = try shelf.secret("vault:x", until: time.map { .now + $0 }, cancellation) } catch {
+                let kind = error.kind
+                failures.withLock { $0.append(kind) }
+            }
+        }
+        let leaving = Cancellation()
+        let first = try Thread { ask(nil, leaving) }
+        while try Files.status("\(scratch.path)/asked") == nil { Machine.pause(milliseconds: 1) }
+        ask(.milliseconds(50))
+        #expect(failures.withLock { $0 } == [.timedOut])
+        let others = try (0..<8).map { _ in try Thread { ask() } }
+        leaving.cancel()
+        first.join()
+        #expect(failures.withLock { $0 } == [.timedOut, .cancelled])
+        Machine.pause(milliseconds: 100)
+        try scratch.write("go", "")
+        for other in others { other.join() }
+        #expect(failures.withLock { $0.dropFirst(2) } == Array(repeating: .unreachable, count: 8)[...])
+        #expect(try scratch.read("asked") == "x\n")
+        // A failure is that of those who waited for it.
+        ask()
+        #expect(try scratch.read("asked") == "x\nx\n")
+    }
+
+    @Test("At the end nobody waits for a command, and it is ended")
+    func end() throws {
+        let scratch = try ScratchDirectory()
+        let shelf = try shelf(scratch, "touch \(scratch.path)/asked; exec sleep 60")
+        let began = ContinuousClock.now
+        let thread = try Thread { #expect(throws: UpstreamFailure.self) { try shelf.secret("vault:x") } }
+        while try Files.status("\(scratch.path)/asked") == nil { Machine.pause(milliseconds: 1) }
+        shelf.readNoMore()
+        thread.join()
+        shelf.end()
+        #expect(ContinuousClock.now - began < .seconds(8))
+    }
+
     @Test("A secret is cut by its bytes, wherever text is, and the longer one of two first")
     func cutting() {
         let cutter = SecretCutter(["s3cr3t-long", "s3cr3t", "abc"])

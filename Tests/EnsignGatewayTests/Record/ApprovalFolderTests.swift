@@ -81,6 +81,33 @@ struct ApprovalFolderTests {
         #expect(try isPending(desk.ask(question(["note": shorter]), now: now)))
     }
 
+    @Test("What cannot be put on record is not asked, and takes no approval: the next one asks, tells and takes it")
+    func unrecorded() throws {
+        let told = Mutex<[String]>([])
+        func desk(_ log: MemoryLog) throws -> ApprovalFolder {
+            try ApprovalFolder(
+                StateFolder("\(scratch.path)/state"),
+                wait: 600,
+                log: log,
+                notify: { request in told.withLock { $0.append(request.id) } }
+            )
+        }
+        let full = MemoryLog()
+        full.isFull.set()
+        let (failing, desk) = (try desk(full), try desk(log))
+        #expect(throws: RecordFailure.self) { try failing.ask(question(["amount": 1]), now: now) }
+        #expect(try requests.isEmpty && told.withLock { $0.isEmpty })
+        guard case .pending(let id, _, _) = try desk.ask(question(["amount": 1]), now: now) else {
+            Issue.record("it is not asked")
+            return
+        }
+        #expect(told.withLock { $0 } == [id] && log.kinds == [.approval])
+        #expect(throws: RecordFailure.self) { try failing.consume(id: id, now: now) }
+        #expect(try !desk.isUsed(id) && desk.consume(id: id, now: now) && !desk.consume(id: id, now: now))
+        try desk.giveBack(id: id)
+        #expect(try desk.consume(id: id, now: now))
+    }
+
     @Test("What is open is listed in the order in which it was asked, however its names are")
     func order() throws {
         let desk = try desk()

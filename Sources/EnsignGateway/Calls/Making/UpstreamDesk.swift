@@ -214,6 +214,7 @@ package final class UpstreamDesk: Sendable {
             startsNoMore.set()
             return Array(stations.values)
         }
+        secrets.readNoMore()
         for station in all { station.upstream.startNoMore() }
     }
 
@@ -227,6 +228,7 @@ package final class UpstreamDesk: Sendable {
         askers.stop()
         // One that was started at that moment.
         for station in all { station.upstream.end() }
+        secrets.end()
     }
 }
 
