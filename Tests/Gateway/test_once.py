@@ -85,6 +85,22 @@ class ImpatientTests(Case):
         self.assertEqual([(reason(each), words(each)) for each in answers], [(None, "done")] * 2)
         self.assertEqual(len(world.calls()), 1)
 
+    def test_what_a_server_says_too_late_is_told_to_whoever_asks_again_and_nothing_is_sent_twice(self) -> None:
+        world = self.world("slow:2", fleet={**FLEET, TOOL: FLEET[TOOL].replace("timeout: 5s", "timeout: 1s")})
+        web = world.listens()
+        with Serving(world):
+            self.assertEqual(reason(web.call("payments__refund", REFUND, Ensign_Run="r1")), "unknown-outcome")
+            self.assertEqual(reason(web.call("payments__refund", REFUND, Ensign_Run="r1")), "unknown-outcome")
+            eventually(lambda: any("late" in line.get("note", "") for line in world.decisions()))
+            for _ in range(2):
+                done = web.call("payments__refund", REFUND, Ensign_Run="r1")
+                self.assertEqual((reason(done), words(done)), (None, "done"))
+        self.assertEqual(len(world.calls()), 1)
+        outcomes = [(line["intent"], line["outcome"]) for line in world.decisions() if line["kind"] == "outcome"]
+        intent = outcomes[0][0]
+        self.assertEqual(outcomes, [(intent, "timeout")] * 2 + [(intent, "ok")] * 3)
+        world.gateway("verify")
+
     def test_whoever_waits_for_a_process_that_hangs_is_told_so_when_the_time_of_the_call_is_over(self) -> None:
         world = self.world("slow:30", fleet={**FLEET, TOOL: FLEET[TOOL].replace("timeout: 5s", "timeout: 2s")})
         hung = Client(world, "--run", "r1")

@@ -71,12 +71,13 @@ extension Gate {
         return Landed(refusal.result(decision: intent), intent, ruling, outcome)
     }
 
-    private func answer(
+    func answer(
         _ result: JSONValue,
         _ ruling: Ruling,
         _ cutter: SecretCutter,
         _ intent: Int64?,
-        _ context: CallContext
+        _ context: CallContext,
+        isLate: Bool = false
     ) -> Landed {
         let schemas = ruling.granted.all.compactMap(\.output)
         let passed = ResultCheck(strictness: parts.output, cutter: cutter)
@@ -93,9 +94,10 @@ extension Gate {
             intent,
             outcome,
             bytes: answer.canonicalBytes().count,
-            note: passed.note
+            note: isLate ? (["it came late"] + [passed.note].compactMap { $0 }).joined(separator: "; ") : passed.note
         )
-        write(context, wouldRefuse: ruling.wouldRefuse?.reason, error: passed.isError ? "tool_error" : nil)
+        // A late one has its span already.
+        if !isLate { write(context, wouldRefuse: ruling.wouldRefuse?.reason, error: passed.isError ? "tool_error" : nil) }
         return Landed(answer, intent, ruling, outcome)
     }
 

@@ -51,13 +51,28 @@ extension Gate {
         let isTaken = !made.wasSent || context.call.cancellation.isAwaited
         let kept = made.landed.json
         if happensOnce, isTaken { keepIfLost(key, kept, context) }
-        flight?.end(
-            made.wasSent ? kept : nil,
-            flights.keeping(key, isTaken: isTaken, happensOnce: happensOnce)
-        )
+        let isUnknown = made.landed.outcome.map { !$0.isKnown } ?? false
+        let keeping = flights.keeping(key, isTaken: isTaken, happensOnce: happensOnce, isUnknown: isUnknown)
+        flight?.end(made.wasSent ? kept : nil, keeping)
         // What a file keeps is kept there alone: one that is taken is taken by whoever comes first. What may be repeated is made
         // again: clients that leave without end would fill the memory with what nobody takes.
         flights.finish(key, kept, .none)
+        made.late?.hasLanded()
+    }
+
+    /// What is done with a result that comes when the client was told already that nobody knows: it is written down, and told to
+    /// whoever asks for the same call again.
+    func lateOutcome(
+        _ ruling: Ruling,
+        _ approval: (id: String, by: [String])?,
+        _ intent: Int64?,
+        _ context: CallContext
+    ) -> LateOutcome {
+        LateOutcome { [self] result in
+            let landed = answer(result, ruling, parts.secrets.cutter, intent, context, isLate: true)
+            end(approval)
+            if let key = context.flight { parts.flights.amend(key, landed.json) }
+        }
     }
 
     /// An outcome whose client has gone before it could be told waits for whoever asks again.

@@ -53,6 +53,8 @@ extension Gate {
         var wasSent: Bool
         /// Whether it was stopped because nobody wanted to know any more.
         var isGivenUp = false
+        /// Waits for a result that comes after the time; nil where none is of use.
+        var late: LateOutcome?
     }
 
     // MARK: Sending
@@ -167,6 +169,7 @@ extension Gate {
     ) throws(Refusal) -> Made {
         let (ruling, station) = (cleared.ruling, cleared.station)
         let repeatable = ruling.isRepeatable
+        let late = repeatable ? nil : lateOutcome(ruling, cleared.approval, intent, context)
         var call = UpstreamCall(
             tool: ruling.serverTool,
             arguments: context.call.arguments,
@@ -176,6 +179,7 @@ extension Gate {
             // What changes something is not stopped in the middle because a client gave up: it may ask again.
             cancellation: repeatable ? end : Cancellation(),
             progress: context.call.progress.map { told(by: $0) },
+            late: late.map { late in { late.came($0) } },
             reading: context.call.reading
         )
         call.start = cleared.definition.start
@@ -187,7 +191,9 @@ extension Gate {
             call.mayBeSent = stillHolds(ruling, context)
             outcome = station.upstream.call(call)
         }
-        return conclude(outcome, ruling, station, intent, context)
+        var made = conclude(outcome, ruling, station, intent, context)
+        made.late = late
+        return made
     }
 
     /// Whether the route still gives what a call was decided by, asked right before its first byte: its turn, or a connection,

@@ -240,7 +240,9 @@ enum RefusalWords {
     static func unknown(_ name: String, onlyReads: Bool = false) -> Refusal {
         let advice =
             onlyReads
-            ? "It only reads and changes nothing: call it again." : "It may have happened: look before you repeat it."
+            ? "It only reads and changes nothing: call it again."
+            : "It may have happened: look before you repeat it. For a minute the same call is not sent again, and is answered "
+                + "with what is known of this one."
         return Refusal(
             .unknownOutcome,
             "unknown: \(name) was sent, and no answer came that can be used. \(advice)"

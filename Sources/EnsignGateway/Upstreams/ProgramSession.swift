@@ -64,6 +64,7 @@ final class ProgramSession: Sendable {
     /// For the leader, who does not wait for its inbox.
     private let news: Wakeup
     private let output: Mutex<Output>
+    private let lateAnswers = LateAnswers()
     private let thread = Mutex<EnsignSystem.Thread?>(nil)
     private let tell: UpstreamTeller
 
@@ -116,13 +117,16 @@ final class ProgramSession: Sendable {
 
     /// Asks, and blocks until the answer comes or nobody waits for it any more.
     ///
-    /// - Parameter message: Makes the message of an id.
+    /// - Parameters:
+    ///   - late: Told the answer that comes after the time, within a minute.
+    ///   - message: Makes the message of an id.
     func ask(
         until deadline: ContinuousClock.Instant,
         most: Int,
         cancellation: Cancellation,
         tells: Bool = true,
         progress: (@Sendable (JSONObject) -> Void)? = nil,
+        late: LateAnswers.Taker? = nil,
         reading: ClientReading? = nil,
         mayBeSent: () -> Bool = { true },
         _ message: (Int64) -> JSONValue
@@ -160,6 +164,15 @@ final class ProgramSession: Sendable {
             case .some(let failure): return .unknown(failure)
             }
             let ending = wait(inbox, until: deadline, most: most, progress, reading)
+            if case .unknown(let failure) = ending, failure.kind == .timedOut, let late {
+                lateAnswers.expect(id, late)
+                leave(id, inbox)
+                if case .answer(let answer, let bytes)? = inbox.content.withLock({ $0.end }), bytes <= most {
+                    // It came in that moment.
+                    lateAnswers.forget(id)
+                    return .answer(answer)
+                }
+            }
             if case .unknown(let failure) = ending, tells, [.timedOut, .cancelled].contains(failure.kind) {
                 let reason = failure.kind == .timedOut ? Self.late : "cancelled"
                 say(UpstreamProtocol.cancelled(id, reason))
@@ -321,6 +334,7 @@ final class ProgramSession: Sendable {
         var areErrorsOpen = true
         let pause = min(max(limits.idle / .milliseconds(2), 10), 60_000)
         while true {
+            lateAnswers.tell()
             let isLed = isLed
             let owedSince = input.owedSince
             var polls = [
@@ -413,8 +427,11 @@ final class ProgramSession: Sendable {
     private func take(_ line: [UInt8]) -> Bool {
         switch UpstreamMessage(line) {
         case .answer(let id, let answer):
-            let inbox = state.withLock { $0.waiting[id] }
-            inbox?.content.update { $0.end = $0.end ?? .answer(answer, bytes: line.count) }
+            // In one step: who leaves has got it, or is told later.
+            let isAwaited = state.withLock { state in
+                state.waiting[id]?.content.update { $0.end = $0.end ?? .answer(answer, bytes: line.count) } != nil
+            }
+            if !isAwaited, lateAnswers.take(answer, to: id) { wakeup.wake() }
             return true
         case .request(let id, let method):
             say(UpstreamProtocol.refusal(of: id, method))
@@ -471,6 +488,7 @@ final class ProgramSession: Sendable {
         let failure = ended ?? why
         if isItsFault || failure.kind == .malformed { tell(failure) }
         for inbox in waiting { inbox.content.update { $0.end = $0.end ?? .failure(failure) } }
+        lateAnswers.tell()
         input.close(failure)
         wakeLeader()
         program.end()

@@ -114,6 +114,10 @@ package final class ProgramUpstream: Upstream {
             most: call.most,
             cancellation: call.cancellation,
             progress: call.progress,
+            late: call.late.map { late in
+                // An error says nothing: most often it is that of a call that was cancelled in the middle.
+                { answer in if case .result(let result) = UpstreamProtocol.outcome(answer) { late(result) } }
+            },
             reading: call.reading,
             mayBeSent: call.mayBeSent
         ) { id in

@@ -56,6 +56,8 @@ package struct UpstreamCall: Sendable {
     /// The server is told (`notifications/cancelled`), and the answer dropped.
     package var cancellation: Cancellation
     package var progress: (@Sendable (JSONObject) -> Void)?
+    /// Told at most once: the result that came when the time was over already. Only a program can say it then.
+    package var late: (@Sendable (JSONValue) -> Void)?
     /// What the calling thread looks after besides; nil where another one does.
     package var reading: ClientReading?
     /// The start of the server whose list the call was held against; nil where that is not known.
@@ -72,6 +74,7 @@ package struct UpstreamCall: Sendable {
         most: Int = 4 << 20,
         cancellation: Cancellation,
         progress: (@Sendable (JSONObject) -> Void)? = nil,
+        late: (@Sendable (JSONValue) -> Void)? = nil,
         reading: ClientReading? = nil
     ) {
         self.tool = tool
@@ -82,6 +85,7 @@ package struct UpstreamCall: Sendable {
         self.most = most
         self.cancellation = cancellation
         self.progress = progress
+        self.late = late
         self.reading = reading
     }
 }

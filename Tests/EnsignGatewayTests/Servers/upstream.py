@@ -60,6 +60,11 @@ def call(request):
     if name == "late":
         time.sleep(0.5)
         return answer(request, text("late"))
+    if name == "error late":
+        time.sleep(0.5)
+        return refuse(request, -32000, "cancelled")
+    if name == "hang":
+        return None
     if name == "progress":
         time.sleep(arguments.get("seconds", 0))
         for step in range(3):

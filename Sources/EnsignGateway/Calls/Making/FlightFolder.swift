@@ -51,8 +51,7 @@ package final class FlightFolder: Sendable {
                 let isWaitedFor = first == [Byte.waits]
                 if let outcome, isWaitedFor || keeping != .none {
                     let isToldAgain = isWaitedFor || keeping == .aMinute
-                    let kept: JSONValue = ["again": .bool(isToldAgain), "outcome": outcome]
-                    try file.write(kept.canonicalBytes() + [0x0A], at: 2, to: path)
+                    try file.write(FlightFolder.content(outcome, isToldAgain: isToldAgain), at: 2, to: path)
                 } else if isWaitedFor {
                     _ = ftruncate(file.number, 0)
                 } else {
@@ -165,6 +164,32 @@ package final class FlightFolder: Sendable {
                 return .first(Flight(file, path))
             }
         }
+    }
+
+    /// Takes what came of a call after all in the place of the unknown outcome that is kept of it; the minute begins anew. Nothing
+    /// is done where that is kept no more, or somebody makes the same call anew.
+    ///
+    /// - Parameter outcome: Its `intent` says which call it is.
+    package func amend(_ key: SingleFlight.Key, _ outcome: JSONValue) {
+        let path = path(of: key)
+        guard let file = try? FileDescriptor(path, O_RDWR | O_NOFOLLOW) else { return }
+        // Whoever only looks is done in a moment.
+        var tries = 0
+        while flock(file.number, LOCK_EX | LOCK_NB) != 0 {
+            tries += 1
+            guard tries < 100 else { return }
+            Machine.pause(milliseconds: 1)
+        }
+        guard let status = try? file.status(path), status.links > 0,
+            case .over(let kept, let isToldAgain)? = try? look(at: file, status, path),
+            kept["intent"] == outcome["intent"], ftruncate(file.number, 2) == 0
+        else { return }
+        try? file.write(Self.content(outcome, isToldAgain: isToldAgain), at: 2, to: path)
+    }
+
+    private static func content(_ outcome: JSONValue, isToldAgain: Bool) -> [UInt8] {
+        let kept: JSONValue = ["again": .bool(isToldAgain), "outcome": outcome]
+        return kept.canonicalBytes() + [0x0A]
     }
 
     /// Keeps an outcome that was thought to be taken, for whoever asks again first; not where somebody has asked again already.

@@ -5,7 +5,8 @@ import EnsignSystem
 ///
 /// An outcome that nobody was there to take is kept for a minute for the same call. Not every client says that it gave up: some
 /// leave the request and send it again, with a pause between. So what changes something is also told again where its client may
-/// have left: somebody asked twice while it ran, or it took longer than the least patient client waits.
+/// have left: somebody asked twice while it ran, or it took longer than the least patient client waits. And so is that nobody
+/// knows its outcome, however soon that was said.
 package final class SingleFlight: Sendable {
     /// What makes two calls the same.
     package struct Key: Sendable, Hashable {
@@ -185,10 +186,11 @@ package final class SingleFlight: Sendable {
     /// - Parameters:
     ///   - isTaken: Whether whoever made the call takes it.
     ///   - happensOnce: Whether the call changed something, or may have, that the same call would change again.
-    package func keeping(_ key: Key, isTaken: Bool, happensOnce: Bool) -> Keeping {
+    ///   - isUnknown: Whether nobody knows what came of it.
+    package func keeping(_ key: Key, isTaken: Bool, happensOnce: Bool, isUnknown: Bool = false) -> Keeping {
         let now = now()
         return state.withLock { state in
-            var mayAskAgain = state.waiting[key] ?? 0 > 0
+            var mayAskAgain = isUnknown || state.waiting[key] ?? 0 > 0
             if case .running(let running)? = state.flights[key] {
                 mayAskAgain = mayAskAgain || running.wasJoined || now - running.since >= Self.patience
             }
