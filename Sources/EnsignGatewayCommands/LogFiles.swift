@@ -10,6 +10,8 @@ struct LogFiles {
     var folder: LogFolder?
     /// Oldest first.
     var files: [String] = []
+    /// Whether a folder of a log is among them: then nothing of it may be missing.
+    private(set) var hasFolder = false
     /// Files with signed heads.
     var heads: [String] = []
     var secret: LogSecret?
@@ -66,6 +68,7 @@ struct LogFiles {
     }
 
     private mutating func add(folder: String) throws {
+        hasFolder = true
         files += try LogFolder(folder).names().map { "\(folder)/\($0)" }
         if try Files.status("\(folder)/heads.jsonl") != nil { heads.append("\(folder)/heads.jsonl") }
     }

@@ -45,7 +45,8 @@ struct DecisionLogTests {
         return try LogCheck.check(
             files: log.names().map { "\(log.path)/\($0)" },
             heads: heads ?? own,
-            keys: LogCheck.Keys(secret: secret ? state.logSecret() : nil, heads: state.signingKey().publicKey)
+            keys: LogCheck.Keys(secret: secret ? state.logSecret() : nil, heads: state.signingKey().publicKey),
+            isAll: true
         )
     }
 
@@ -120,6 +121,48 @@ struct DecisionLogTests {
         #expect(heads.withLock { $0.count } >= 3)
         let unzipped = try Subprocess("gzip", ["-dc", file("2026-11-30.jsonl.gz")]).run()
         #expect(unzipped.outputText.split(separator: "\n").count == 6)
+    }
+
+    @Test("lines that are gone in front, and were not removed by age, were cut away")
+    func cutInFront() throws {
+        let kept = Mutex<[LogHead]>([])
+        let log = try open { head in kept.withLock { $0.append(head) } }
+        for day in 0..<5 {
+            for _ in 0..<3 { _ = try log.append(outcome(try log.append(intent(1)))) }
+            if day < 4 { clock.advance(days: 1) }
+        }
+        func problems(_ heads: [String]? = nil) throws -> [String] { try check(heads: heads).problems.map(\.message) }
+        try log.tidy(keep: 3)
+        #expect(try problems() == [] && check().first == 7)
+        // Each day in front, one more at a time: neither the log's own heads nor those that were kept elsewhere allow it.
+        let anchored = "\(try state().path)/anchored"
+        let text = kept.withLock { $0.map { String(decoding: $0.json.canonicalBytes(), as: UTF8.self) + "\n" }.joined() }
+        try Files.replace(anchored, with: Array(text.utf8))
+        for day in ["2026-11-30", "2026-12-01"] {
+            try Files.remove(file("\(day).jsonl.gz"))
+            let message = "the lines before this one were cut away: by signed heads, only those before 7 were removed by age"
+            #expect(try problems() == [message] && problems([anchored]) == [message])
+        }
+        // Removing by age goes on, and says what it does itself.
+        clock.advance(days: 4)
+        _ = try log.append(intent(2))
+        try log.tidy(keep: 3)
+        #expect(try problems() == [] && check().first == 31)
+    }
+
+    @Test("some files of a log may be checked by themselves")
+    func someFiles() throws {
+        let log = try open()
+        for _ in 0..<2 {
+            _ = try log.append(outcome(try log.append(intent(1))))
+            clock.advance(days: 1)
+        }
+        let check = try LogCheck.check(
+            files: [file("2026-11-30.jsonl")],
+            heads: [file("heads.jsonl")],
+            keys: LogCheck.Keys(secret: state().logSecret(), heads: state().signingKey().publicKey)
+        )
+        #expect(check.problems == [])
     }
 
     @Test("a clock that is a year ahead removes nothing; where a year has passed, the second day does")

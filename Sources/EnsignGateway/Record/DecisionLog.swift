@@ -82,17 +82,21 @@ package final class DecisionLog: DecisionRecord {
         }
     }
 
-    /// Compresses the files of earlier days, and removes those that are older.
+    /// Compresses the files of earlier days, and removes those that are older. Before that a head is signed which says so: whoever
+    /// removes more is noticed.
     ///
     /// - Parameter keep: Days; nil keeps all.
     package func tidy(keep: Int64?) throws(RecordFailure) {
         let today = clock().timestamp.date
         let newest = try locked { (tail: inout LogTail) throws(RecordFailure) in tail.name }
-        try folder.tidy(
-            before: min(newest.map { String($0.prefix(10)) } ?? today.description, today.description),
-            keep: keep,
-            today
-        )
+        let day = min(newest.map { String($0.prefix(10)) } ?? today.description, today.description)
+        if let last = try folder.old(before: day, keep: keep, today).last {
+            try locked { (tail: inout LogTail) throws(RecordFailure) in
+                let first = try folder.firstNumber(after: last) ?? tail.sequence + 1
+                try signHead(&tail, clock(), always: true, first: first)
+            }
+        }
+        try folder.tidy(before: day, keep: keep, today)
     }
 
     // MARK: Outcomes that come while nothing can be written
@@ -154,8 +158,14 @@ package final class DecisionLog: DecisionRecord {
         return line
     }
 
-    private func signHead(_ tail: inout LogTail, _ now: Moment, always: Bool) throws(RecordFailure) {
-        guard let digest = tail.digest, tail.sequence > tail.head.sequence else { return }
+    /// - Parameter first: The first line that is kept, where those before it are about to be removed.
+    private func signHead(
+        _ tail: inout LogTail,
+        _ now: Moment,
+        always: Bool,
+        first: Int64? = nil
+    ) throws(RecordFailure) {
+        guard let digest = tail.digest, first != nil || tail.sequence > tail.head.sequence else { return }
         let age = now.timestamp.seconds(since: tail.head.time)
         guard always || age >= Self.secondsBetweenHeads || age < 0 else { return }
         let head = LogHead(
@@ -163,6 +173,7 @@ package final class DecisionLog: DecisionRecord {
             sequence: tail.sequence,
             digest: digest,
             time: now.timestamp,
+            first: first,
             signedBy: key
         )
         // What the head signs must outlive the machine's power first.

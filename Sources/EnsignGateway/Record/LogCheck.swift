@@ -46,9 +46,14 @@ package struct LogCheck: Sendable {
     /// Heads by number, whose line is not read yet.
     private var awaited: [Int64: LogHead] = [:]
     private var newestHead: LogHead?
+    /// The highest number of a line before which lines were removed by age, as signed heads say.
+    private var keptFrom: Int64 = 1
     private let keys: Keys
+    /// Whether all lines are to be there that were not removed by age.
+    private let isAll: Bool
 
-    package init(_ keys: Keys) { self.keys = keys }
+    /// - Parameter isAll: Whether a whole log is checked, and not some of its files.
+    package init(_ keys: Keys, isAll: Bool = false) { (self.keys, self.isAll) = (keys, isAll) }
 
     /// Checks files in their order.
     ///
@@ -56,14 +61,16 @@ package struct LogCheck: Sendable {
     ///   - files: Paths of the days' files, oldest first.
     ///   - heads: Files with signed heads, a line each: the log's own, and what was kept elsewhere.
     ///   - folder: The folder of a whole log, whose own heads must be among them.
+    ///   - isAll: Whether the files are all that a log has; so they are with a folder.
     /// - Throws: ``RecordFailure`` when one cannot be read.
     package static func check(
         files: [String],
         heads: [String],
         keys: Keys,
-        folder: LogFolder? = nil
+        folder: LogFolder? = nil,
+        isAll: Bool = false
     ) throws(RecordFailure) -> LogCheck {
-        var check = LogCheck(keys)
+        var check = LogCheck(keys, isAll: isAll || folder != nil)
         for file in heads { try check.take(headsOf: file) }
         for file in files { try check.take(linesOf: file) }
         check.end()
@@ -94,6 +101,7 @@ package struct LogCheck: Sendable {
                 report(file, number, head.sequence, "two signed heads name different lines: the log was written anew")
             }
             awaited[head.sequence] = head
+            keptFrom = max(keptFrom, head.first ?? 1)
             if head.sequence > newestHead?.sequence ?? 0 { newestHead = head }
             return true
         }
@@ -206,6 +214,14 @@ package struct LogCheck: Sendable {
             return
         }
         if line.previous != head.digest { report(file, number, line.sequence, "the line before this one was another") }
+        guard isAll, line.sequence > keptFrom else { return }
+        let removed = keptFrom > 1 ? "only those before \(keptFrom)" : "none"
+        report(
+            file,
+            number,
+            line.sequence,
+            "the lines before this one were cut away: by signed heads, \(removed) were removed by age"
+        )
     }
 
     private mutating func end() {

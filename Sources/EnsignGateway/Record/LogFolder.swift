@@ -123,17 +123,40 @@ package struct LogFolder: Sendable, Hashable {
     ///
     /// - Parameter keep: Days; nil keeps all.
     func tidy(before day: String, keep: Int64?, _ today: CalendarDate) throws(RecordFailure) {
-        let names = try names()
-        let present = Self.present(names.compactMap { CalendarDate($0.prefix(10))?.daysSince1970 }, today.daysSince1970)
-        for name in names where name.prefix(10) < day {
+        let old = Set(try old(before: day, keep: keep, today))
+        for name in try names() where name.prefix(10) < day {
             let file = "\(path)/\(name)"
-            if let keep, let date = CalendarDate(name.prefix(10)), present - date.daysSince1970 > keep {
+            if old.contains(name) {
                 try recording { try Files.remove(file) }
             } else if name.hasSuffix(".jsonl") {
                 try Compressed.compress(file, to: "\(file).gz")
                 try recording { try Files.remove(file) }
             }
         }
+    }
+
+    /// The files before a day that are to be removed by their age, oldest first: no file between them stays.
+    func old(before day: String, keep: Int64?, _ today: CalendarDate) throws(RecordFailure) -> [String] {
+        guard let keep else { return [] }
+        let names = try names()
+        let present = Self.present(names.compactMap { CalendarDate($0.prefix(10))?.daysSince1970 }, today.daysSince1970)
+        return names.filter { name in
+            guard name.prefix(10) < day, let date = CalendarDate(name.prefix(10)) else { return false }
+            return present - date.daysSince1970 > keep
+        }
+    }
+
+    /// The number of the first line in the files after one; nil where there is none.
+    func firstNumber(after name: String) throws(RecordFailure) -> Int64? {
+        for later in try names() where later > name {
+            var first: Int64?
+            try LogReader.lines(of: "\(path)/\(later)") { bytes, _ in
+                first = LogLine(bytes)?.sequence
+                return first == nil
+            }
+            if let first { return first }
+        }
+        return nil
     }
 
     /// The day from which ages are counted: today, unless that is more than a month after all that is there. A clock that is

@@ -13,6 +13,8 @@ package struct LogHead: Sendable, Hashable {
     /// Of the line.
     package var digest: Digest
     package var time: Timestamp
+    /// The number of the first line that was kept when lines were removed by age; nil where none were.
+    package var first: Int64?
     /// As `ssh-keygen -Y sign` writes it, over the canonical JSON of the rest and a line feed.
     package var signature: String
 
@@ -21,12 +23,14 @@ package struct LogHead: Sendable, Hashable {
         sequence: Int64,
         digest: Digest,
         time: Timestamp,
+        first: Int64? = nil,
         signedBy key: borrowing SSHPrivateKey
     ) {
         self.environment = environment
         self.sequence = sequence
         self.digest = digest
         self.time = time
+        self.first = first
         signature = ""
         signature = SSHSignature.sign(signed, key: key, namespace: Self.namespace)
     }
@@ -41,14 +45,17 @@ package struct LogHead: Sendable, Hashable {
         self.sequence = sequence
         self.digest = digest
         self.time = time
+        first = json["first"]?.count
         self.signature = signature
     }
 
     private var members: JSONObject {
-        [
+        var members: JSONObject = [
             "v": 1, "environment": .string(environment), "seq": .integer(sequence),
             "digest": .string(digest.description), "time": .string(time.description),
         ]
+        members["first"] = first.map(JSONValue.integer)
+        return members
     }
 
     private var signed: [UInt8] { JSONValue.object(members).canonicalBytes() + [0x0A] }

@@ -10,7 +10,8 @@ extension Verb {
         discussion: """
             Each line follows from the one before, was written with the log's secret, and agrees with every head that the \
             gateway signed: in the log, and with --heads in a copy that was kept elsewhere. Names the line that was \
-            changed, added, moved or cut away. Exit status 5 when it is not whole. Where files are named those alone are \
+            changed, added, moved or cut away; lines that were removed by age are not missed, as a signed \
+            head says which those were. Exit status 5 when it is not whole. Where files are named those alone are \
             checked, and --config only says whose secret and key count.
             """,
         arguments: [
@@ -54,7 +55,8 @@ extension Verb {
             files: log.files,
             heads: log.heads,
             keys: LogCheck.Keys(secret: log.secret, heads: log.key),
-            folder: log.folder
+            folder: log.folder,
+            isAll: log.hasFolder
         )
         let console = invocation.console
         if invocation.format == .json {
