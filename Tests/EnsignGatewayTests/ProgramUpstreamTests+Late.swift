@@ -14,7 +14,7 @@ extension ProgramUpstreamTests {
         let told = Mutex<[String]>([])
         for name in ["late", "error late", "hang"] {
             var call = call(name, timeout: .milliseconds(100))
-            call.late = { result in told.withLock { $0.append("\(name): \(result.said)") } }
+            call.late = { result in told.withLock { $0.append("\(name): \(result.said ?? "")") } }
             guard case .unknown(let failure) = upstream.call(call) else { return #expect(Bool(false)) }
             #expect(failure.kind == .timedOut)
         }

@@ -97,7 +97,9 @@ extension Gate {
             note: isLate ? (["it came late"] + [passed.note].compactMap { $0 }).joined(separator: "; ") : passed.note
         )
         // A late one has its span already.
-        if !isLate { write(context, wouldRefuse: ruling.wouldRefuse?.reason, error: passed.isError ? "tool_error" : nil) }
+        if !isLate {
+            write(context, wouldRefuse: ruling.wouldRefuse?.reason, error: passed.isError ? "tool_error" : nil)
+        }
         return Landed(answer, intent, ruling, outcome)
     }
 

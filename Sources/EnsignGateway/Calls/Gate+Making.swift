@@ -179,11 +179,11 @@ extension Gate {
             // What changes something is not stopped in the middle because a client gave up: it may ask again.
             cancellation: repeatable ? end : Cancellation(),
             progress: context.call.progress.map { told(by: $0) },
-            late: late.map { late in { late.came($0) } },
             reading: context.call.reading
         )
         call.start = cleared.definition.start
         call.mayBeSent = stillHolds(ruling, context)
+        if let late { call.late = { late.came($0) } }
         var outcome = station.upstream.call(call)
         if isWorthRetrying(outcome, repeatable, station) {
             let definition = try lookAgain(ruling, station, intent, call.cancellation, &context)

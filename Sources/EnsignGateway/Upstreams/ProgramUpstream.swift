@@ -114,10 +114,7 @@ package final class ProgramUpstream: Upstream {
             most: call.most,
             cancellation: call.cancellation,
             progress: call.progress,
-            late: call.late.map { late in
-                // An error says nothing: most often it is that of a call that was cancelled in the middle.
-                { answer in if case .result(let result) = UpstreamProtocol.outcome(answer) { late(result) } }
-            },
+            late: Self.taker(call.late),
             reading: call.reading,
             mayBeSent: call.mayBeSent
         ) { id in
@@ -128,6 +125,12 @@ package final class ProgramUpstream: Upstream {
         case .notSent(let failure): return .notSent(failure)
         case .unknown(let failure): return .unknown(failure)
         }
+    }
+
+    /// An error says nothing when it is late: most often it is that of a call that was cancelled in the middle.
+    private static func taker(_ late: (@Sendable (JSONValue) -> Void)?) -> LateAnswers.Taker? {
+        guard let late else { return nil }
+        return { answer in if case .result(let result) = UpstreamProtocol.outcome(answer) { late(result) } }
     }
 
     package func end() {

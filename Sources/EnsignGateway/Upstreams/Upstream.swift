@@ -74,7 +74,6 @@ package struct UpstreamCall: Sendable {
         most: Int = 4 << 20,
         cancellation: Cancellation,
         progress: (@Sendable (JSONObject) -> Void)? = nil,
-        late: (@Sendable (JSONValue) -> Void)? = nil,
         reading: ClientReading? = nil
     ) {
         self.tool = tool
@@ -85,7 +84,6 @@ package struct UpstreamCall: Sendable {
         self.most = most
         self.cancellation = cancellation
         self.progress = progress
-        self.late = late
         self.reading = reading
     }
 }

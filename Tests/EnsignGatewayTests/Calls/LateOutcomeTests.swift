@@ -1,6 +1,7 @@
 import EnsignModel
 import EnsignSystem
 import EnsignTestSupport
+import Synchronization
 import Testing
 
 @testable import EnsignGateway
@@ -77,7 +78,8 @@ struct LateOutcomeTests {
         fixture.server.answer(Self.timedOut)
         #expect(call().reason == "unknown-outcome")
         let late = try #require(fixture.server.last?.late)
-        for file in try Files.list("\(fixture.state)/flights") ?? [] { try Files.remove("\(fixture.state)/flights/\(file)") }
+        let folder = "\(fixture.state)/flights"
+        for file in try Files.list(folder) ?? [] { try Files.remove("\(folder)/\(file)") }
         fixture.server.answer(Self.timedOut)
         #expect(call().reason == "unknown-outcome")
         late(MemoryServer.fine)
