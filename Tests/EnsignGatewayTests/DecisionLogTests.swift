@@ -136,11 +136,11 @@ struct DecisionLogTests {
         #expect(try problems() == [] && check().first == 7)
         // Each day in front, one more at a time: neither the log's own heads nor those that were kept elsewhere allow it.
         let anchored = "\(try state().path)/anchored"
-        let text = kept.withLock { $0.map { String(decoding: $0.json.canonicalBytes(), as: UTF8.self) + "\n" }.joined() }
-        try Files.replace(anchored, with: Array(text.utf8))
+        try Files.replace(anchored, with: kept.withLock { $0.flatMap { $0.json.canonicalBytes() + [0x0A] } })
         for day in ["2026-11-30", "2026-12-01"] {
             try Files.remove(file("\(day).jsonl.gz"))
-            let message = "the lines before this one were cut away: by signed heads, only those before 7 were removed by age"
+            let cut = "the lines before this one were cut away"
+            let message = "\(cut): by signed heads, only those before 7 were removed by age"
             #expect(try problems() == [message] && problems([anchored]) == [message])
         }
         // Removing by age goes on, and says what it does itself.
