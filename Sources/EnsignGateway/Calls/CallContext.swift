@@ -150,7 +150,9 @@ struct Ruling: Sendable {
     var verdict: Decision.Verdict { wouldRefuse == nil ? .allowed : .wouldRefuse }
 
     /// Whether people must agree before it is made.
-    var asks: Bool { approval != .none && wouldRefuse == nil }
+    var asks: Bool { asked != .none }
+    /// Who must.
+    var asked: Approval { wouldRefuse == nil ? approval : .none }
 
     /// Whether it may be made twice, or changes nothing: by both bundles.
     var isRepeatable: Bool { both { $0.idempotent || $0.access == .read } }

@@ -3,10 +3,11 @@ import EnsignPolicy
 
 /// What makes a call happen once, whoever asks for it again: in this gateway, in another process, or in the next one.
 extension Gate {
-    /// Whether the same call is under way, here or in another process, or came to an end that nobody took.
+    /// Whether the same call is under way, here or in another process, or came to an end that nobody took: by the word of no fewer
+    /// people than are needed now.
     func isKnown(_ key: SingleFlight.Key, _ ruling: Ruling) -> Bool {
-        if flights.isKnown(key) { return true }
-        return ruling.approval != .none && !ruling.isRepeatable && parts.flights.isKnown(key)
+        if flights.isKnown(key, with: ruling.asked) { return true }
+        return ruling.asks && !ruling.isRepeatable && parts.flights.isKnown(key, with: ruling.asked)
     }
 
     /// Sees to it that nobody else makes a call that must not be made twice; nil for one that may.
@@ -129,8 +130,12 @@ extension Gate {
     }
 
     /// Says that the call is about to be sent: whoever finds that without an outcome does not send it again.
-    func takeNote(of flight: FlightFolder.Flight?, _ context: CallContext) throws(Refusal) {
-        do throws(RecordFailure) { try flight?.begins() } catch {
+    func takeNote(
+        of flight: FlightFolder.Flight?,
+        with approval: Approval,
+        _ context: CallContext
+    ) throws(Refusal) {
+        do throws(RecordFailure) { try flight?.begins(with: approval) } catch {
             parts.say("calls cannot be recorded: \(error.message)")
             throw RefusalWords.unrecorded(context.operation)
         }

@@ -15,10 +15,11 @@ extension Gate {
         )
         var ruling = ruling
         var approval: (id: String, by: [String])?
-        // Whoever asks again for what is under way needs no second approval for it.
+        // Whoever asks again for what is under way needs no second approval for it; but one where it was made with less than is
+        // needed by now.
         if !isKnown(key, ruling) { approval = try approve(&ruling, context) }
         context.flight = key
-        switch flights.join(key, context.call.cancellation) {
+        switch flights.join(key, context.call.cancellation, with: ruling.asked) {
         case .gone(let intent): return try left(ruling, intent, context)
         case .joined(let kept): return joined(key, Landed(kept), ruling, context)
         case .first(let end):
@@ -139,7 +140,7 @@ extension Gate {
             guard approval != nil || ruling.approval == .none || ruling.wouldRefuse != nil,
                 flight != nil || ruling.isRepeatable
             else { throw RefusalWords.changed(context.operation) }
-            try takeNote(of: flight, context)
+            try takeNote(of: flight, with: ruling.asked, context)
             if let approval { try consume(approval, ruling, context) }
         } catch {
             station.passed()

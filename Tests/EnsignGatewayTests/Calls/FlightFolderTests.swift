@@ -1,10 +1,12 @@
 import EnsignCrypto
-import EnsignGateway
+import EnsignJSON
 import EnsignModel
 import EnsignSystem
 import EnsignTestSupport
 import Synchronization
 import Testing
+
+@testable import EnsignGateway
 
 @Suite("Calls that must not be made twice, among processes")
 struct FlightFolderTests {
@@ -114,6 +116,44 @@ struct FlightFolderTests {
             try folder(ahead: 200).sweep()
             #expect(try files.isEmpty)
         }
+    }
+
+    @Test("What is made with the word of fewer people than are needed is not known to whoever needs more")
+    func words() throws {
+        let other = try folder()
+        let cases: [(Approval, [Bool])] = [
+            (.none, [true, false, false]), (.manager, [true, true, false]), (.dual, [true, true, true]),
+        ]
+        for (with, known) in cases {
+            func isKnown() -> [Bool] { Approval.allCases.map { other.isKnown(key(), with: $0) } }
+            let flight = try begin(try folder(), isAgreed: true)
+            #expect(isKnown() == [true, false, false], "it is not sent yet")
+            try flight.begins(with: with)
+            #expect(isKnown() == known)
+            var landed = Landed(result: 7, outcome: .ok)
+            landed.approval = with
+            flight.end(landed.json, .untilTaken)
+            #expect(isKnown() == known)
+            #expect(try Landed(JSONParser.parse(Array(ask(other).utf8))).approval == with)
+        }
+    }
+
+    @Test("A late outcome takes the place of the one that is kept, of the same call alone")
+    func amended() throws {
+        let folder = try folder()
+        func amend(_ intent: Int64) -> String {
+            folder.amend(key(), Landed(result: "late", intent: intent, outcome: .ok).json)
+            return (try? ask(folder)) ?? ""
+        }
+        let unknown = Landed(result: "a long text that says so", intent: 5, outcome: .timeout).json
+        let flight = try begin(folder)
+        try flight.begins()
+        flight.end(unknown, .aMinute)
+        #expect(amend(4) == unknown.text)
+        #expect(amend(5).contains("late") && amend(5).contains("late"))
+        try self.folder(ahead: 200).sweep()
+        folder.amend(key(), Landed(result: "late", intent: 5, outcome: .ok).json)
+        #expect(try files.isEmpty)
     }
 
     @Test("What was sent by a process that has died is unknown for a minute, unless people agree to it anew")

@@ -174,6 +174,44 @@ struct JoiningTests {
         #expect(fixture.call("crm__update", ["amount": 1]).text == "fine" && fixture.server.calls.isEmpty)
     }
 
+    @Test(
+        "Whoever needs somebody's word by now does not join what is made without, and is not told its outcome",
+        arguments: ["crm__update", "crm__find"]
+    )
+    func stricter(name: String) throws {
+        try fixture.publishPolicy()
+        try fixture.publish(open())
+        func needsWord() throws {
+            try fixture.publish(
+                open("1.0.1") { bundle in
+                    for name in ["update", "find"] { bundle.tools[0].operations[name]?.approval = .manager }
+                }
+            )
+        }
+        let isHeld = Condition(true)
+        let begun = Flag()
+        fixture.server.contents.withLock { contents in
+            contents.whenCalled = {
+                begun.set()
+                _ = isHeld.wait(until: nil) { $0 ? nil : true }
+            }
+        }
+        // Its client goes, so that its outcome is kept.
+        let first = try Thread { [fixture] in
+            #expect(fixture.call(name, ["amount": 1], cancellation: Cancellation { true }).text == "fine")
+        }
+        while !begun.isSet { Machine.pause(milliseconds: 1) }
+        try needsWord()
+        #expect(fixture.call(name, ["amount": 1]).reason == "approval-pending")
+        isHeld.update { $0 = false }
+        first.join()
+        #expect(fixture.call(name, ["amount": 1]).reason == "approval-pending")
+        #expect(fixture.server.calls.count == 1)
+        // Once somebody has agreed it is the call that was made, or one of its own.
+        fixture.desk.contents.withLock { $0.answer = .granted(id: "a1", by: ["ada@example.com"]) }
+        #expect(fixture.call(name, ["amount": 1]).text == "fine")
+    }
+
     @Test("What a file has kept for whoever asks again names its intent, too")
     func kept() throws {
         try fixture.publish(open())

@@ -10,8 +10,8 @@ import Glibc
 /// may not have got that. One that nobody holds and that was sent without an outcome is of a process that died: what became
 /// of the call is unknown. Whoever finds it marks it so, and its minute begins there: the call may have been sent long before.
 ///
-/// A file's first byte says that somebody waits, the second that the call was sent, or that it is known to be unknown; the
-/// outcome follows. Safe from any number of threads and processes. Nothing is synced: a machine that loses power forgets what
+/// A file's first byte says that somebody waits, the second that the call was sent, with whose word, or that it is known to be
+/// unknown; the outcome follows. Safe from any number of threads and processes. Nothing is synced: a machine that loses power forgets what
 /// its clients waited for.
 package final class FlightFolder: Sendable {
     /// What becomes of somebody who is about to make a call.
@@ -37,8 +37,10 @@ package final class FlightFolder: Sendable {
         }
 
         /// The call is about to be sent: from here on it may have happened.
-        package func begins() throws(RecordFailure) {
-            try recording { try file.write([Byte.sent], at: 1, to: path) }
+        ///
+        /// - Parameter approval: Whose word it is made with.
+        package func begins(with approval: Approval = .none) throws(RecordFailure) {
+            try recording { try file.write([Byte.sent(approval)], at: 1, to: path) }
         }
 
         /// The call is over.
@@ -66,8 +68,18 @@ package final class FlightFolder: Sendable {
 
     private enum Byte {
         static let waits: UInt8 = 0x77
-        static let sent: UInt8 = 0x73
         static let unknown: UInt8 = 0x75
+
+        static func sent(_ approval: Approval) -> UInt8 {
+            switch approval {
+            case .none: 0x73
+            case .manager: 0x6D
+            case .dual: 0x64
+            }
+        }
+
+        /// Whose word a call was sent with; nil where it was not sent.
+        static func approval(_ byte: UInt8) -> Approval? { Approval.allCases.first { sent($0) == byte } }
     }
 
     private let folder: String
@@ -102,13 +114,25 @@ package final class FlightFolder: Sendable {
     }
 
     /// Whether the same call is under way somewhere, or its outcome waits for whoever asks again.
-    package func isKnown(_ key: SingleFlight.Key) -> Bool {
+    ///
+    /// - Parameter needed: Whose word is needed now: what was made with less does not count.
+    package func isKnown(_ key: SingleFlight.Key, with needed: Approval = .none) -> Bool {
         let path = path(of: key)
         guard let file = try? FileDescriptor(path, O_RDONLY | O_NOFOLLOW) else { return false }
         // Shared: two that ask do not take each other for the one that makes the call.
-        guard flock(file.number, LOCK_SH | LOCK_NB) == 0 else { return true }
-        guard let status = try? file.status(path), case .over? = try? look(at: file, status, path) else { return false }
-        return true
+        guard flock(file.number, LOCK_SH | LOCK_NB) == 0 else {
+            var bytes: [UInt8] = []
+            guard needed != .none else { return true }
+            guard (try? file.read(at: 0, count: 2, appendingTo: &bytes, from: path)) != nil, bytes.count == 2 else {
+                return false
+            }
+            return Byte.approval(bytes[1]).map { $0 >= needed } ?? false
+        }
+        guard let status = try? file.status(path), case .over(let outcome, _)? = try? look(at: file, status, path)
+        else {
+            return false
+        }
+        return Landed(outcome).approval >= needed
     }
 
     /// Joins a call that is under way, or begins it. Blocks while somebody else makes it, who may be stopped or hang.
@@ -225,7 +249,7 @@ package final class FlightFolder: Sendable {
         }
         guard bytes.count >= 2 else { return .nothing }
         switch bytes[1] {
-        case Byte.sent:
+        case let byte where Byte.approval(byte) != nil:
             guard bytes.last == 0x0A, let kept = try? JSONParser.parse(Array(bytes[2...])),
                 let outcome = kept["outcome"], let isToldAgain = kept["again"]?.bool
             else { return .sent }

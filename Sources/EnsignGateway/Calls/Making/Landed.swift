@@ -14,6 +14,8 @@ struct Landed: Sendable {
     var wouldRefuse: Refusal.Reason?
     /// Nil where it was refused.
     var outcome: Decision.Outcome?
+    /// Whose word it was made with.
+    var approval = Approval.none
 
     init(
         result: JSONValue,
@@ -35,6 +37,7 @@ struct Landed: Sendable {
             wouldRefuse: ruling.wouldRefuse?.reason,
             outcome: outcome
         )
+        approval = ruling.asked
     }
 
     /// Why it was refused, or why nobody knows its outcome; nil for one that was answered.
@@ -48,6 +51,7 @@ struct Landed: Sendable {
         members["verdict"] = (verdict?.rawValue).map(JSONValue.string)
         members["wouldRefuse"] = (wouldRefuse?.rawValue).map(JSONValue.string)
         members["outcome"] = (outcome?.rawValue).map(JSONValue.string)
+        if approval != .none { members["approval"] = .string(approval.rawValue) }
         return .object(members)
     }
 
@@ -65,5 +69,6 @@ struct Landed: Sendable {
             wouldRefuse: json["wouldRefuse"]?.string.flatMap(Refusal.Reason.init(rawValue:)),
             outcome: json["outcome"]?.string.flatMap(Decision.Outcome.init(rawValue:))
         )
+        approval = json["approval"]?.string.flatMap(Approval.init(rawValue:)) ?? .none
     }
 }

@@ -47,6 +47,8 @@ package final class SingleFlight: Sendable {
     private struct Running {
         let since: ContinuousClock.Instant
         let end: Cancellation
+        /// Whose word it is made with.
+        let approval: Approval
         /// Whether whoever makes it does not want to know any more: then it is made for those who wait.
         var isLeft = false
         /// Whether somebody waited for it who left before its end.
@@ -90,10 +92,16 @@ package final class SingleFlight: Sendable {
     }
 
     /// Whether the same call is under way, or came to an end that nobody took.
-    package func isKnown(_ key: Key) -> Bool {
+    ///
+    /// - Parameter needed: Whose word is needed now: what was made with less does not count.
+    package func isKnown(_ key: Key, with needed: Approval = .none) -> Bool {
         state.withLock { state in
             Self.forget(&state, now())
-            return state.flights[key] != nil
+            switch state.flights[key] {
+            case .running(let running)?: return running.approval >= needed
+            case .over(let result, _, _)?: return Landed(result).approval >= needed
+            case nil: return false
+            }
         }
     }
 
@@ -101,10 +109,12 @@ package final class SingleFlight: Sendable {
     package func isWaitedFor(_ key: Key) -> Bool { state.withLock { $0.waiting[key] ?? 0 > 0 } }
 
     /// Joins a call that is under way, or begins it. Blocks while somebody else makes it.
-    package func join(_ key: Key, _ cancellation: Cancellation) -> Place {
+    ///
+    /// - Parameter approval: Whose word it is made with, where it begins.
+    package func join(_ key: Key, _ cancellation: Cancellation, with approval: Approval = .none) -> Place {
         let first = state.withLock { state -> Place? in
             Self.forget(&state, now())
-            if let first = begin(key, &state) { return first }
+            if let first = begin(key, approval, &state) { return first }
             state.waiting[key, default: 0] += 1
             return nil
         }
@@ -117,7 +127,7 @@ package final class SingleFlight: Sendable {
                 }
                 if cancellation.isCancelled { return .gone(intent: Self.intent(of: state.flights[key])) }
                 // It was given up without an outcome: one of those who wait makes it in its place.
-                return begin(key, &state)
+                return begin(key, approval, &state)
             }
             let abandoned = state.withLock { state in
                 if case .gone? = place, case .running(var running)? = state.flights[key] {
@@ -144,10 +154,10 @@ package final class SingleFlight: Sendable {
         }
     }
 
-    private func begin(_ key: Key, _ state: inout State) -> Place? {
+    private func begin(_ key: Key, _ approval: Approval, _ state: inout State) -> Place? {
         guard state.flights[key] == nil else { return nil }
         let end = Cancellation()
-        state.flights[key] = .running(Running(since: now(), end: end))
+        state.flights[key] = .running(Running(since: now(), end: end, approval: approval))
         return .first(end)
     }
 
