@@ -70,7 +70,8 @@ package final class Gate: Gatekeeper {
         ) {
             (limits, asked, output, pinRule) = (file.limits, file.asked, file.output, file.pins)
             (self.admission, self.keys, self.live, self.runs) = (admission, keys, live, runs)
-            (self.record, self.approvals, self.pins) = (record, approvals, pins)
+            self.record = CuttingRecord(record: record, secrets: secrets)
+            (self.approvals, self.pins) = (approvals, pins)
             (self.flights, self.upstreams, self.secrets) = (flights, upstreams, secrets)
             (self.spans, self.usage, self.say, self.clock) = (spans, usage, say, clock)
         }
@@ -124,7 +125,9 @@ package final class Gate: Gatekeeper {
             refusal.isOfMany
             ? tally.number(of: decision, context.agent, in: parts.record, now: now) : try? parts.record.append(decision)
         write(context, reason: refusal.reason, error: Self.errorType(refusal.reason))
-        return refusal.result(decision: number)
+        var told = refusal
+        told.text = parts.secrets.cutter.cut(refusal.text)
+        return told.result(decision: number)
     }
 
     /// Not every refusal denies something: who waits for a person, or for a server, was not refused by the grant.
@@ -155,7 +158,7 @@ package final class Gate: Gatekeeper {
                 agent: context.agent,
                 version: context.bundle?.bundle.version,
                 bundle: context.bundle?.digest,
-                run: context.run.name,
+                run: parts.secrets.cutter.cut(context.run.name),
                 operation: context.operation,
                 arguments: arguments,
                 start: context.start,
@@ -249,7 +252,8 @@ package final class Gate: Gatekeeper {
             asker: asker,
             otherAsker: other,
             note: note,
-            operation: call.name.onOneLine(utf8: 200)
+            // Until it is known which operation is meant, it is the client's word.
+            operation: parts.secrets.cutter.cut(call.name).onOneLine(utf8: 200)
         )
     }
 

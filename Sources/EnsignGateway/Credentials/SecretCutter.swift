@@ -2,66 +2,53 @@ package import EnsignModel
 
 /// Cuts secrets out of what a server answers: a server may echo what it was given.
 ///
-/// Exact values, wherever text is: members' names too.
+/// Values as they are and in the forms of ``SecretForms``, wherever text is: members' names too. Bytes are compared, not
+/// characters: a mark that is put behind a secret makes another character of its last one.
 package struct SecretCutter: Sendable {
-    private let secrets: [[UInt8]]
-    /// The same, and the lines of those that have several.
-    private let pieces: [[UInt8]]
+    /// By their first two bytes, the longer ones first.
+    private let forms: [UInt16: [[UInt8]]]
+    /// Which first two bytes there are, a bit each: most places of a text are none.
+    private let beginnings: [UInt8]
 
     static let mark = "[credentials]"
     /// Shorter values are everywhere in ordinary text, and are not secrets worth the name.
     static let shortest = 4
-    /// Shorter lines of a longer value are no secrets: brackets and the like.
-    private static let shortestLine = 8
 
     /// - Parameter secrets: In any order; of one within another the longer is cut.
     package init(_ secrets: [String]) {
-        let plain = secrets.map { Array($0.utf8) }.filter { $0.count >= Self.shortest }
-        // Within a text that is JSON itself it stands escaped: as little as must be, and as much as some libraries do.
-        let escaped = secrets.flatMap { [Self.escaped($0, ascii: false), Self.escaped($0, ascii: true)] }
-            .filter { $0.count >= Self.shortest }
-        let lines = plain.flatMap { $0.split { $0 == 0x0A || $0 == 0x0D } }.map(Array.init)
-            .filter { $0.count >= Self.shortestLine }
-        self.secrets = Array(Set(plain + escaped)).sorted { $0.count > $1.count }
-        pieces = Array(Set(plain + escaped + lines)).sorted { $0.count > $1.count }
-    }
-
-    /// The inside of a JSON text (RFC 8259, section 7).
-    private static func escaped(_ secret: String, ascii: Bool) -> [UInt8] {
-        let text = JSONValue.string(secret).canonicalBytes().dropFirst().dropLast()
-        guard ascii else { return Array(text) }
-        var result = ""
-        for scalar in String(decoding: text, as: UTF8.self).unicodeScalars {
-            guard !scalar.isASCII else {
-                result.unicodeScalars.append(scalar)
-                continue
-            }
-            for unit in String(scalar).utf16 {
-                let digits = String(unit, radix: 16)
-                result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-            }
+        var forms: [UInt16: [[UInt8]]] = [:]
+        var beginnings: [UInt8] = []
+        for form in Set(secrets.flatMap(SecretForms.all(of:))) where form.count >= Self.shortest {
+            if beginnings.isEmpty { beginnings = [UInt8](repeating: 0, count: 8_192) }
+            let beginning = Self.beginning(form, 0)
+            forms[beginning, default: []].append(form)
+            beginnings[Int(beginning >> 3)] |= 1 << (beginning & 7)
         }
-        return Array(result.utf8)
+        self.forms = forms.mapValues { $0.sorted { $0.count > $1.count } }
+        self.beginnings = beginnings
     }
 
-    var isEmpty: Bool { secrets.isEmpty }
+    private static func beginning(_ bytes: [UInt8], _ place: Int) -> UInt16 {
+        UInt16(bytes[place]) << 8 | UInt16(bytes[place + 1])
+    }
+
+    var isEmpty: Bool { forms.isEmpty }
 
     package func cut(_ text: String) -> String {
         guard !isEmpty else { return text }
-        return Self.cut(secrets, outOf: Array(text.utf8)).map { String(decoding: $0, as: UTF8.self) } ?? text
+        return cutting(Array(text.utf8)).map { String(decoding: $0, as: UTF8.self) } ?? text
     }
 
-    /// What a program wrote to whoever reads, as it wrote it: each line of a secret, too, since such words may begin in the middle
-    /// of one.
-    func cut(words: [UInt8]) -> [UInt8] { Self.cut(pieces, outOf: words) ?? words }
+    /// What a program wrote to whoever reads, as it wrote it.
+    func cut(words: [UInt8]) -> [UInt8] { isEmpty ? words : cutting(words) ?? words }
 
     /// - Returns: Nil where there is nothing to cut.
-    private static func cut(_ secrets: [[UInt8]], outOf bytes: [UInt8]) -> [UInt8]? {
+    private func cutting(_ bytes: [UInt8]) -> [UInt8]? {
         var result: [UInt8] = []
         var start = 0
         var place = 0
-        while place < bytes.count {
-            guard let length = secret(secrets, at: place, in: bytes) else {
+        while place + 1 < bytes.count {
+            guard let length = secret(at: place, in: bytes) else {
                 place += 1
                 continue
             }
@@ -72,10 +59,11 @@ package struct SecretCutter: Sendable {
         return start > 0 ? result + bytes[start...] : nil
     }
 
-    /// Bytes are compared, not characters: a mark that is put behind a secret makes another character of its last one.
-    private static func secret(_ secrets: [[UInt8]], at place: Int, in bytes: [UInt8]) -> Int? {
-        for secret in secrets where bytes[place] == secret[0] && bytes.count - place >= secret.count {
-            if bytes[place..<place + secret.count].elementsEqual(secret) { return secret.count }
+    private func secret(at place: Int, in bytes: [UInt8]) -> Int? {
+        let beginning = Self.beginning(bytes, place)
+        guard beginnings[Int(beginning >> 3)] & (1 << (beginning & 7)) != 0 else { return nil }
+        for form in forms[beginning] ?? [] where bytes.count - place >= form.count {
+            if bytes[place..<place + form.count].elementsEqual(form) { return form.count }
         }
         return nil
     }

@@ -61,17 +61,17 @@ package final class Gateway: Sendable {
         let admission = Admission(file, keys: keys)
         let approvers = PresentApprovers(live: live, admission: admission)
         let runs = try RunBook(state: state.path)
+        let secrets = SecretShelf(file.credentials.mapValues { $0.map(\.value) }, say: say)
         let approvals = try ApprovalFolder(
             state,
             wait: file.approvals.wait,
             issuers: lines.isEmpty ? nil : issuers,
-            log: log,
+            log: CuttingRecord(record: log, secrets: secrets),
             rule: { approvers.rule(of: $0) },
             record: { approvers.record(of: $0, runs) },
             notify: { errands.run(notify, input: $0.bytes) },
             say: say
         )
-        let secrets = SecretShelf(file.credentials.mapValues { $0.map(\.value) }, say: say)
         let bubblewrap = surroundings.sandbox
         upstreams = UpstreamDesk(file.upstreams, secrets: secrets, sandbox: bubblewrap, say: say) {
             address,

@@ -110,6 +110,49 @@ struct SecretTests {
         #expect(ContinuousClock.now - began < .seconds(8))
     }
 
+    @Test(
+        "A secret is cut in every form in which text has it",
+        arguments: ["q\"u\\o/te é<& x", "-----BEGIN KEY-----\nAAAABBBBCCCC+/\n-----END KEY-----\n", "pässwörter!"]
+    )
+    func forms(secret: String) throws {
+        let cutter = SecretCutter([secret])
+        var texts = [secret]
+        // JSON, in JSON, in JSON, as libraries write it.
+        for flags in ["ensure_ascii=True", "ensure_ascii=False"] {
+            let once = "json.dumps(s, \(flags))"
+            texts += try python("print(\(once))\nprint(json.dumps(\(once), \(flags)))", secret)
+        }
+        texts += try python(
+            """
+            q = urllib.parse.quote
+            for form in (q(s), q(s, safe=""), q(s, safe="!*'()"), urllib.parse.quote_plus(s)):
+                print(form)
+                print(re.sub("%..", lambda found: found[0].lower(), form))
+            for user in ("", "u", "us"):
+                for encode in (base64.b64encode, base64.urlsafe_b64encode):
+                    print(encode((user + s).encode()).decode())
+            """,
+            secret
+        )
+        #expect(texts.count == 19)
+        for text in texts {
+            let cut = cutter.cut("x \(text) y")
+            #expect(cut.contains("[credentials]"), "\(text)")
+            // Of base64 the characters on its edges may be other bytes', too.
+            #expect(cut.utf8.count <= "x [credentials] y".utf8.count + 6 + (secret.contains("\n") ? 120 : 0), "\(cut)")
+            for piece in ["AAAABBBB", "QUFBQUJC", "o/te", "sswörter"] { #expect(!cut.contains(piece), "\(cut)") }
+        }
+        #expect(cutter.cut("what else there is") == "what else there is")
+    }
+
+    /// The lines that a script prints of a text `s`.
+    private func python(_ script: String, _ text: String) throws -> [String] {
+        let begin = "import base64, json, re, sys, urllib.parse\ns = sys.argv[1]\n"
+        let outcome = try Subprocess("/usr/bin/python3", ["-c", begin + script, text]).run()
+        #expect(outcome.status == 0, "\(outcome.errorText)")
+        return outcome.outputText.split(separator: "\n").map(String.init)
+    }
+
     @Test("A secret is cut by its bytes, wherever text is, and the longer one of two first")
     func cutting() {
         let cutter = SecretCutter(["s3cr3t-long", "s3cr3t", "abc"])
@@ -123,7 +166,8 @@ struct SecretTests {
         func last(_ words: String) -> String? { Survey.lastLine(Array(words.utf8), lines) }
         #expect(last("cannot read \(key)!\n \n") == "cannot read [credentials]!")
         #expect(last("a\nMC4CAQAwBQYDK2Vw\r\n}\n") == "}" && last("x MC4CAQAwBQYDK2Vw y") == "x [credentials] y")
-        #expect(lines.cut("MC4CAQAwBQYDK2Vw") == "MC4CAQAwBQYDK2Vw", "what a server answers is cut by whole values")
+        #expect(lines.cut("x MC4CAQAwBQYDK2Vw") == "x [credentials]", "each long line is a secret by itself")
+        #expect(lines.cut("-----BEGIN KEY-----\n}") == "-----BEGIN KEY-----\n}", "what frames a key is none")
         #expect(last("\u{1b}[2J") == "\u{1b}[2J" && last(" \n") == nil)
         #expect(cutter.cut("s3cr3") == "s3cr3" && cutter.cut("") == "")
     }
