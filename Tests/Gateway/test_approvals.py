@@ -31,9 +31,13 @@ class ApprovalTests(Case):
         return client
 
     def sign(self, world: World, id: str, key: Any, namespace: str = "ensign-approval") -> str:
+        text = world.gateway("approvals", "show", id)
+        self.assertEqual(text, (world.state / f"approvals/requests/{id}.json").read_text())
+        return self.signed(world, id, text, key, namespace)
+
+    def signed(self, world: World, id: str, text: str, key: Any, namespace: str = "ensign-approval") -> str:
         file = world.folder / f"{id}.json"
-        file.write_text(world.gateway("approvals", "show", id))
-        self.assertEqual(file.read_bytes(), (world.state / f"approvals/requests/{id}.json").read_bytes())
+        file.write_text(text)
         signature = world.folder / f"{id}.json.sig"
         signature.unlink(missing_ok=True)
         world.run(["ssh-keygen", "-q", "-Y", "sign", "-n", namespace, "-f", str(key), str(file)])
@@ -268,7 +272,11 @@ class ApprovalTests(Case):
             three, _ = self.request(client, {"payment": "r", "amount": 50})
             file = world.state / f"approvals/requests/{three}.json"
             file.write_text(file.read_text().replace('"amount": 50', '"amount": 1').replace('"amount":50', '"amount":1'))
-            world.gateway("approvals", "approve", three, "--key", str(ada), wanted=None)
+            listed = {each["id"]: each["state"] for each in json.loads(world.gateway("approvals", "list", "-o", "json"))["requests"]}
+            self.assertEqual(listed[three], "changed")
+            for words in (["show", three], ["approve", three, "--key", str(ada)], ["submit", self.signed(world, three, file.read_text(), ada)]):
+                self.assertIn("was changed", world.failing("approvals", *words, wanted=4))
+            self.assertNotIn("agreed", [line.get("note") for line in world.decisions() if line.get("approval", {}).get("id") == three])
             self.assertEqual(reason(client.call("payments__refund", {"payment": "r", "amount": 50})), "approval-pending")
         self.assertEqual(world.calls(), [])
 

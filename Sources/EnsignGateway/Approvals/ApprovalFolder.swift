@@ -29,6 +29,7 @@ package final class ApprovalFolder: ApprovalDesk {
     static let keptFor: Int64 = 7 * 86_400
 
     private let path: String
+    private let secret: LogSecret
     private let wait: Int64
     private let issuers: @Sendable () -> [TokenIssuer]
     package let trustsIssuers: Bool
@@ -61,6 +62,7 @@ package final class ApprovalFolder: ApprovalDesk {
         say: @escaping @Sendable (String) -> Void = { _ in }
     ) throws(RecordFailure) {
         path = try state.folder("approvals")
+        secret = try state.logSecret()
         for name in ["requests", "granted", "used", "said"] { _ = try state.folder("approvals/\(name)") }
         self.wait = wait
         self.issuers = issuers ?? { [] }
@@ -91,13 +93,13 @@ package final class ApprovalFolder: ApprovalDesk {
                     used.append((number, name))
                     continue
                 }
-                guard request.isGood(at: now) else { continue }
+                guard request.isGood(at: now), isOwn(request) else { continue }
                 return (try self.state(of: request, question, now), nil)
             }
             guard try self.waiting(names, besides: question, now) < Self.mostOpen else {
                 return (.tooMany(most: Self.mostOpen), nil)
             }
-            let request = ApprovalRequest(
+            var request = ApprovalRequest(
                 question,
                 id: "\(prefix)\(last + 1)",
                 nonce: Hex.encode(Randomness.bytes(16)),
@@ -105,6 +107,7 @@ package final class ApprovalFolder: ApprovalDesk {
                 until: now.advanced(seconds: self.wait),
                 mayHaveHappened: try self.mayHaveHappened(used.sorted { $0.number > $1.number }.map(\.id))
             )
+            request.seal(by: self.secret)
             guard request.bytes.count <= Self.mostAsked else { return (.tooLong(most: Self.mostAsked), nil) }
             // First: a request that is there is asked for, and nobody is told of it again.
             _ = try self.log.append(self.decision(about: request, "asked", by: [], run: question.run))
@@ -168,7 +171,9 @@ package final class ApprovalFolder: ApprovalDesk {
     // MARK: Using
 
     package func consume(id: String, now: Timestamp) throws(RecordFailure) -> Bool {
-        guard ApprovalRequest.isID(id), let request = try request(id), request.isGood(at: now) else { return false }
+        guard ApprovalRequest.isID(id), let request = try request(id), request.isGood(at: now), isOwn(request) else {
+            return false
+        }
         let file = "\(path)/used/\(id)"
         let bytes = Array("\(now)\n\(Self.sent)\n".utf8)
         // Durable before the call is sent: a second call never finds it unused.
@@ -225,6 +230,9 @@ package final class ApprovalFolder: ApprovalDesk {
         let bytes = try contents("\(path)/requests/\(id).json", limit: 8 << 20)
         return bytes.flatMap(ApprovalRequest.init).flatMap { $0.id == id ? $0 : nil }
     }
+
+    /// Whether this gateway has made a request as its file says it: nobody is to agree to what somebody wrote into the folder.
+    package func isOwn(_ request: ApprovalRequest) -> Bool { request.isSealed(by: secret) }
 
     package func isUsed(_ id: String) throws(RecordFailure) -> Bool {
         try recording { try Files.status("\(path)/used/\(id)") } != nil

@@ -77,6 +77,12 @@ package struct ApprovalOffice: Sendable {
         return .object(members)
     }
 
+    private static func changed(_ id: String) -> JSONValue {
+        let hint = "look at who can write there; where the call is made again, people are asked by a new request"
+        let text = "the file of request \(id) was changed: it is not what the gateway asks, and nobody agrees to it"
+        return error(text, hint: hint)
+    }
+
     private var now: Timestamp { Timestamp(seconds: Machine.now) }
 
     // MARK: Answers
@@ -89,6 +95,7 @@ package struct ApprovalOffice: Sendable {
 
     private func show(_ id: String) throws(RecordFailure) -> JSONValue {
         guard let request = try gateway.approvals.request(id) else { return Self.error("there is no request \(id)") }
+        guard gateway.approvals.isOwn(request) else { return Self.changed(id) }
         guard var members = try summary(request).object else { return Self.error("there is no request \(id)") }
         members["v"] = 1
         members["file"] = .string(String(decoding: request.bytes, as: UTF8.self))
@@ -123,6 +130,7 @@ package struct ApprovalOffice: Sendable {
     /// Whether it may still be answered: what is denied may be denied by others, too.
     private func state(_ request: ApprovalRequest) throws(RecordFailure) -> String {
         if try gateway.approvals.isUsed(request.id) { return "used" }
+        guard gateway.approvals.isOwn(request) else { return "changed" }
         return request.isGood(at: now) ? "open" : "expired"
     }
 
@@ -132,6 +140,7 @@ package struct ApprovalOffice: Sendable {
             let hint = "the file's name says which request: ID.sig or ID.jwt, with the ID of 'approvals list'"
             return Self.error("there is no request \(id)", hint: hint)
         }
+        guard gateway.approvals.isOwn(request) else { return Self.changed(id) }
         let state = try state(request)
         guard state == "open" else { return Self.error("request \(id) is \(state): nothing can be answered any more") }
         guard let rule = approvers.rule(of: request) else {

@@ -9,7 +9,7 @@ package import EnsignModel
 /// bytes that are made here and now from the call, never over what a folder holds.
 package struct ApprovalRequest: Sendable, Hashable {
     package var id: String
-    /// 128 bits, in hexadecimal: no two requests have the same bytes.
+    /// In hexadecimal: 128 bits, so that no two requests have the same bytes, and as many that prove that the gateway made it.
     package var nonce: String
     package var requested: Timestamp
     /// The last moment at which it may be agreed to and used.
@@ -40,6 +40,17 @@ package struct ApprovalRequest: Sendable, Hashable {
         self.until = until
         self.mayHaveHappened = mayHaveHappened
         asked = Self.asked(question)
+    }
+
+    /// Writes into the nonce that the gateway has made it.
+    mutating func seal(by secret: LogSecret) { nonce += secret.mac(ofRequest: bytes) }
+
+    /// Whether the gateway has made it as it is.
+    func isSealed(by secret: LogSecret) -> Bool {
+        var bare = self
+        bare.nonce = String(nonce.prefix(32))
+        let own = bare.nonce + secret.mac(ofRequest: bare.bytes)
+        return HMACSHA256.areEqual(Array(own.utf8), Array(nonce.utf8))
     }
 
     /// Reads a request's file; nil for anything else.

@@ -179,6 +179,11 @@ package struct LogSecret: Sendable {
         mac(of: Array("arguments\n".utf8) + arguments.canonicalBytes())
     }
 
+    /// What a request's nonce ends with, over the request with the nonce as far as before that.
+    package func mac(ofRequest bytes: [UInt8]) -> String {
+        Hex.encode(Array(HMACSHA256.digest(of: Array("request\n".utf8) + bytes, key: values).prefix(16)))
+    }
+
     package func mac(ofKey key: String) -> String { mac(of: Array("key\n\(key)".utf8)) }
 
     private func mac(of bytes: [UInt8]) -> String { Self.text(HMACSHA256.digest(of: bytes, key: values)) }

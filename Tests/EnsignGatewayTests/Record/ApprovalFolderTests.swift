@@ -266,6 +266,34 @@ struct ApprovalFolderTests {
         #expect(try desk.request(id) == nil)
     }
 
+    @Test(
+        "What somebody wrote into a request's file is not the gateway's question: it is good for nothing, and is asked anew",
+        arguments: ["amount", "until", "nonce", "mayHaveHappened", "old"]
+    )
+    func changed(what: String) throws {
+        let desk = try desk(adas())
+        guard case .pending(let id, _, _) = try desk.ask(question(["amount": 7]), now: now) else {
+            return #expect(Bool(false))
+        }
+        var request = try #require(try desk.request(id))
+        #expect(desk.isOwn(request))
+        switch what {
+        case "amount": request.asked["arguments"] = ["amount": 8]
+        case "until": request.until = request.until.advanced(seconds: 86_400)
+        case "nonce": request.nonce = String(repeating: "0", count: 64)
+        case "mayHaveHappened": request.mayHaveHappened = id
+        // As gateways before this one made it.
+        default: request.nonce = String(request.nonce.prefix(32))
+        }
+        try Files.replace("\(scratch.path)/state/approvals/requests/\(id).json", with: request.bytes, mode: 0o600)
+        #expect(try desk.request(id) == request && !desk.isOwn(request))
+        try sign(id, desk)
+        var again = try question(["amount": 7])
+        again.rule = adas()
+        guard case .pending(let other, _, _) = try desk.ask(again, now: now) else { return #expect(Bool(false)) }
+        #expect(try other != id && !desk.consume(id: id, now: now))
+    }
+
     @Test("Each line about a request has what the grant keeps in clear")
     func recorded() throws {
         let desk = try desk(adas())
