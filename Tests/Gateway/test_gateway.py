@@ -167,6 +167,14 @@ class CallTests(Case):
         with Client(world) as client:
             self.assertIsNone(reason(client.call(*call)))
 
+    def test_what_check_has_seen_is_pinned_before_anybody_calls_it(self) -> None:
+        world = self.world()
+        self.assertIn("refund (1 agent): seen for the first time, and pinned so; no pin in git", world.gateway("check"))
+        self.assertIn("refund (1 agent): as it was first seen; no pin in git", world.gateway("check"))
+        (world.folder / "server.log.drift").write_text("")
+        with Client(world) as client:
+            self.assertEqual(reason(client.call("payments__refund", {"payment": "p", "amount": 2})), "pinned")
+
     def test_a_tool_that_its_server_lists_twice_counts_as_changed(self) -> None:
         world = self.world()
         (world.folder / "server.log.twice").write_text("")
@@ -228,6 +236,7 @@ class CallTests(Case):
         for upstreams in ({}, {"payments": {"command": command + ["other"], "references": ["vault:payments"]}}):
             world.configure(upstreams=upstreams)
             with Client(world) as client:
+                self.assertEqual(client.tools(), [])
                 self.assertEqual(reason(client.call("payments__lookup", {})), "unavailable")
             self.assertIn("off", world.gateway("check", wanted=4))
         self.assertEqual(world.calls(), [])

@@ -135,6 +135,18 @@ class SessionTests(Case):
             self.assertEqual(client.read()["method"], "notifications/tools/list_changed")
             self.assertEqual(client.tools(), [])
 
+    def test_an_open_session_is_told_when_the_operator_has_switched_a_tool_off(self) -> None:
+        world = self.world()
+        world.listens_on_socket()
+        upstreams = world.spec["upstreams"]
+        with Serving(world) as serving, Client(world) as client:
+            for lines, count in ((upstreams, 2), ({}, 0), (upstreams, 2)):
+                if lines != world.spec["upstreams"]:
+                    world.configure(upstreams=lines)
+                    serving.reload()
+                    self.assertEqual(client.read()["method"], "notifications/tools/list_changed")
+                self.assertEqual(len(client.tools()), count)
+
     def test_a_live_directory_and_the_operators_file_are_all_that_it_needs(self) -> None:
         world = self.world()
         live = world.folder / "live"

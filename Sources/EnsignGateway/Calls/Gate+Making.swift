@@ -265,6 +265,7 @@ extension Gate {
         _ context: inout CallContext
     ) throws(Refusal) -> Definition {
         let listing = try listing(ruling, station, context)
+        try pinFirstSeen(listing, ruling, station, context)
         let name = ruling.serverTool
         let tools = listing.tools(named: name)
         guard let tool = tools.first else {
@@ -286,30 +287,6 @@ extension Gate {
         context.note = note
         if parts.pinRule == .reads, ruling.onlyReads { return Definition(tool: tool, start: listing.start) }
         throw RefusalWords.pinned(context.operation)
-    }
-
-    /// What the gateway itself pins, where git says nothing.
-    private func firstSeen(
-        _ seen: Digest,
-        _ ruling: Ruling,
-        _ station: UpstreamDesk.Station,
-        _ listing: ServerListing,
-        _ context: CallContext
-    ) throws(Refusal) -> Digest {
-        let place = PinPlace(
-            tool: ruling.tool,
-            operation: ruling.name,
-            serverTool: ruling.serverTool,
-            reference: station.reference
-        )
-        do throws(RecordFailure) {
-            return try parts.pins.pinned(place, seen: seen) { pin in
-                pin != seen && listing.tools.contains { station.pins.pin(of: $0) == pin }
-            }
-        } catch {
-            parts.say("pins cannot be read: \(error.message)")
-            throw RefusalWords.unrecorded(context.operation)
-        }
     }
 
     private func listing(

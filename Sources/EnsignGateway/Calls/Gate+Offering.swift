@@ -8,8 +8,8 @@ extension Gate {
         do throws(Refusal) {
             let (run, present) = try listed(session, traceparent: traceparent)
             var tools: [OfferedTool] = []
-            let structured = structured(run.bundle.tools)
-            for tool in run.bundle.tools {
+            let structured = structured(run, present)
+            for tool in run.bundle.tools where isOn(tool.tool, run, present) {
                 for (name, operation) in tool.operations {
                     guard present.digest == run.digest || present.bundle.operation(tool.tool, name) != nil else {
                         continue
@@ -38,7 +38,15 @@ extension Gate {
         var hasher = Hasher()
         hasher.combine(run.digest)
         hasher.combine(present.digest)
+        for tool in run.bundle.tools where isOn(tool.tool, run, present) { hasher.combine(tool.tool) }
         return hasher.finalize()
+    }
+
+    /// Whether the operator's file has the server of a tool: what is off is not offered. Calls go by what is present.
+    private func isOn(_ tool: String, _ run: PreparedBundle, _ present: PreparedBundle) -> Bool {
+        let isThere = present.bundle.tools.contains { $0.tool == tool }
+        if case .success = parts.upstreams.reference(of: tool, in: isThere ? present : run) { return true }
+        return false
     }
 
     /// The bundles whose operations a session sees: those of its run, as far as it has begun.
@@ -82,14 +90,19 @@ extension Gate {
     /// The servers' tools that give structured results, as they say: clients fail when an output schema is shown and none
     /// comes. A server that does not answer soon shows no schema; its tools are listed all the same. The time is for all of
     /// them together: OpenAI Agents waits five seconds for the list.
-    private func structured(_ tools: [BundleTool]) -> [String: Set<String>] {
+    private func structured(_ run: PreparedBundle, _ present: PreparedBundle) -> [String: Set<String>] {
         var stations: [String: UpstreamDesk.Station] = [:]
-        for tool in tools where tool.operations.values.contains(where: { $0.output != nil }) {
+        for tool in run.bundle.tools where tool.operations.values.contains(where: { $0.output != nil }) {
             guard case .success(let reference) = parts.upstreams.reference(of: tool) else { continue }
             stations[tool.tool] = parts.upstreams.station(tool.tool, reference: reference)
         }
-        return parts.upstreams.listings(stations, within: .seconds(2)).mapValues { listing in
-            Set(listing.tools.filter { $0.output != nil }.map(\.name))
+        let listings = parts.upstreams.listings(stations, within: .seconds(2))
+        for (tool, listing) in listings {
+            guard let station = stations[tool] else { continue }
+            do throws(RecordFailure) { try pinFirstSeen(listing, of: tool, run, present, station) } catch {
+                parts.say("pins cannot be read: \(error.message)")
+            }
         }
+        return listings.mapValues { listing in Set(listing.tools.filter { $0.output != nil }.map(\.name)) }
     }
 }

@@ -25,7 +25,7 @@ package struct Survey: Sendable {
             case pinned
             /// As it was first seen: nobody has reviewed it.
             case firstSeen = "first-seen"
-            /// The server is asked for the first time: from now on this counts.
+            /// The server is asked for the first time: it is pinned so from now on.
             case new
             /// Another definition than the one that is pinned.
             case changed
@@ -284,6 +284,10 @@ package struct Survey: Sendable {
             operation.state = .changed
         } else if wanted.pins.isEmpty {
             operation.state = seen.map { $0 == digest ? .firstSeen : .changed } ?? .new
+            // What is seen first counts, whoever looks.
+            if operation.state == .new {
+                operation.pin = try? gateway.pins.pinned(place, seen: digest) { $0 != digest && pins.contains($0) }.pin
+            }
         } else {
             operation.state = wanted.pins == [digest] ? .pinned : .changed
         }

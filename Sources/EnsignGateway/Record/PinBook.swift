@@ -3,8 +3,12 @@ package import EnsignModel
 /// What the gateway first saw of definitions that no manifest pins. Safe from any number of threads and processes.
 package protocol PinBook: Sendable {
     /// - Parameter isOther: Whether a digest is that of another tool which the same server offers.
-    /// - Returns: The digest that was kept for a definition: what is given, when nothing was kept before.
-    func pinned(_ place: PinPlace, seen: Digest, isOther: (Digest) -> Bool) throws(RecordFailure) -> Digest
+    /// - Returns: The digest that was kept for a definition: what is given, when nothing was kept before, and whether that was so.
+    func pinned(
+        _ place: PinPlace,
+        seen: Digest,
+        isOther: (Digest) -> Bool
+    ) throws(RecordFailure) -> (pin: Digest, isNew: Bool)
 }
 
 /// Which definition is meant. Two versions of a tool may map an operation to different tools of the server, and a server may

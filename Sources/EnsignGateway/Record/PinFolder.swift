@@ -26,13 +26,13 @@ package final class PinFolder: PinBook {
         _ place: PinPlace,
         seen: Digest,
         isOther: (Digest) -> Bool
-    ) throws(RecordFailure) -> Digest {
-        if let kept = try kept(place, isOther: isOther) { return kept }
+    ) throws(RecordFailure) -> (pin: Digest, isNew: Bool) {
+        if let kept = try kept(place, isOther: isOther) { return (kept, false) }
         let bytes = Array("\(seen)\n".utf8)
         try recording { try Files.makeDirectories("\(path)/\(place.tool)", mode: 0o700) }
         // Somebody else may have been first: then that counts.
-        if try recording({ try Files.create(file(place), with: bytes, mode: 0o600) }) { return seen }
-        return try kept(place, isOther: isOther) ?? seen
+        if try recording({ try Files.create(file(place), with: bytes, mode: 0o600) }) { return (seen, true) }
+        return (try kept(place, isOther: isOther) ?? seen, false)
     }
 
     /// What was kept; nil where nothing was.

@@ -105,7 +105,8 @@ struct SurveyRenderer {
         switch operation.state {
         case .pinned: return "\(console.paint("ok", .green)) \(name): as it was reviewed"
         case .firstSeen: return "\(console.paint("ok", .green)) \(name): as it was first seen; no pin in git"
-        case .new: return "\(console.paint("ok", .green)) \(name): not seen before; no pin in git"
+        case .new:
+            return "\(console.paint("ok", .green)) \(name): seen for the first time, and pinned so; no pin in git"
         case .changed where operation.isListedTwice:
             return "\(console.paint("off", .red)) \(name): the server lists it twice, with different definitions"
         case .changed:

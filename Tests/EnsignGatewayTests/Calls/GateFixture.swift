@@ -282,13 +282,19 @@ final class MemoryDesk: ApprovalDesk, Sendable {
 final class MemoryPins: PinBook, Sendable {
     private let kept = Mutex<[PinPlace: Digest]>([:])
 
-    func pinned(_ place: PinPlace, seen: Digest, isOther: (Digest) -> Bool) throws(RecordFailure) -> Digest {
+    func pinned(
+        _ place: PinPlace,
+        seen: Digest,
+        isOther: (Digest) -> Bool
+    ) throws(RecordFailure) -> (pin: Digest, isNew: Bool) {
         kept.withLock { kept in
-            let digest = kept[place] ?? seen
-            kept[place] = digest
-            return digest
+            if let digest = kept[place] { return (digest, false) }
+            kept[place] = seen
+            return (seen, true)
         }
     }
+
+    var operations: [String] { kept.withLock { $0.keys.map(\.operation).sorted() } }
 }
 
 /// A server that records what it is sent and answers as a test says.

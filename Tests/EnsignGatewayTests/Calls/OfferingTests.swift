@@ -49,6 +49,24 @@ struct OfferingTests {
         #expect(headers("crm__list") == [])
     }
 
+    @Test("What is off is not listed, and the list is another one when that changes")
+    func off() throws {
+        let fixture = try GateFixture()
+        let server: JSONValue = ["mcp": ["command": ["crm", "--other"]]]
+        func publish(_ version: String, _ change: (inout Bundle) -> Void) throws -> Int {
+            try fixture.publish(open(version, change))
+            return fixture.gate.offerMark(for: Session(agent: GateFixture.agent, run: RunName(version, .header)))
+        }
+        func names() throws -> [String] { try fixture.gate.offer(to: fixture.session).get().map(\.name) }
+        let mark = try publish("1.0.0") { _ in }
+        #expect(try names().count == 3)
+        _ = try publish("1.0.1") { $0.tools[0].server = server }
+        #expect(try names().isEmpty, "the operator's server is another one")
+        _ = try publish("1.0.2") { $0.tools[0].tool = "billing" }
+        #expect(try names().isEmpty, "there is no line for it")
+        #expect(try publish("1.0.0") { _ in } == mark && names().count == 3)
+    }
+
     @Test("A list is what the run and the present bundle both grant, today")
     func both() throws {
         let fixture = try GateFixture()

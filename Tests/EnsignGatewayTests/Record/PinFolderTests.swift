@@ -22,7 +22,7 @@ struct PinFolderTests {
     }
 
     private func pinned(_ place: PinPlace, _ seen: Int, others: Set<Int> = []) throws -> Digest {
-        try folder.pinned(place, seen: digests[seen]) { pin in others.contains { digests[$0] == pin } }
+        try folder.pinned(place, seen: digests[seen]) { pin in others.contains { digests[$0] == pin } }.pin
     }
 
     @Test("What is seen first counts, for each of the server's tools and each of its credentials")

@@ -5,6 +5,8 @@ import Synchronization
 
 /// The pins of a server's tools, each worked out once for as long as its definition is the same.
 final class KnownPins: Sendable {
+    /// The list that was read last, and the bundles whose operations are pinned as it says.
+    private let taken = Mutex<(listing: ServerListing, bundles: Set<Digest>)?>(nil)
     private let known = Mutex<[String: (tool: ServerListing.Tool, pin: Digest)]>([:])
 
     func pin(of tool: ServerListing.Tool) -> Digest {
@@ -16,4 +18,19 @@ final class KnownPins: Sendable {
         }
         return pin
     }
+
+    /// Whether all that these bundles grant was pinned as a list says.
+    func isTaken(_ listing: ServerListing, for bundles: [Digest]) -> Bool {
+        taken.withLock { $0.map { $0.listing == listing && $0.bundles.isSuperset(of: bundles) } ?? false }
+    }
+
+    func take(_ listing: ServerListing, for bundles: [Digest]) {
+        taken.withLock { taken in
+            var known = taken?.listing == listing ? taken?.bundles ?? [] : []
+            if known.count >= Self.mostBundles { known = [] }
+            taken = (listing, known.union(bundles))
+        }
+    }
+
+    private static let mostBundles = 4_096
 }
