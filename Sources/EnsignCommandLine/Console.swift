@@ -1,5 +1,6 @@
 package import EnsignSystem
 import Glibc
+import Synchronization
 
 /// A line of output: a result, or what is said beside results.
 package enum Said: Sendable, Hashable {
@@ -17,25 +18,26 @@ package struct Console: Sendable {
     package var errorColour: Bool
     /// Whether someone watches standard error on a terminal.
     package var isInteractive: Bool
+    /// Whether results go to a terminal.
+    package var isTerminal = false
     /// How many columns the terminal has that results go to; nil when they go elsewhere.
     package var width: Int?
-    /// Whether the program ends when results cannot be written: true for questions. Work goes on without a reader.
-    package var endsWithReader = true
+    /// What becomes of the work when nobody can read its results.
+    package var output = Verb.Output.answer
+    private let loss = OutputLoss()
 
     package init(
         _ program: String,
         colour: Bool,
         errorColour: Bool,
         isInteractive: Bool,
-        width: Int? = nil,
-        endsWithReader: Bool = true
+        width: Int? = nil
     ) {
         self.program = program
         self.colour = colour
         self.errorColour = errorColour
         self.isInteractive = isInteractive
         self.width = width
-        self.endsWithReader = endsWithReader
     }
 
     /// The console of this process. `NO_COLOR` (https://no-color.org) and `TERM=dumb` are honoured.
@@ -43,13 +45,15 @@ package struct Console: Sendable {
         let plain =
             noColour || Machine.environment("NO_COLOR").map { !$0.isEmpty } ?? false
             || Machine.environment("TERM") == "dumb"
-        return Console(
+        var console = Console(
             program,
             colour: !plain && Machine.isTerminal(1),
             errorColour: !plain && Machine.isTerminal(2),
             isInteractive: Machine.isTerminal(2),
             width: Machine.terminalWidth(1)
         )
+        console.isTerminal = Machine.isTerminal(1)
+        return console
     }
 
     /// Writes results to standard output.
@@ -57,12 +61,22 @@ package struct Console: Sendable {
 
     package func line(_ text: String = "") { out(text + "\n") }
 
-    /// A reader that has gone away is not a failure: whoever runs `ensign log | head` has seen enough.
+    /// An answer ends with its first write that fails. Other work goes on: see ``status(_:)``.
     package func out(_ bytes: [UInt8]) {
-        guard let code = Self.write(bytes, to: 1), endsWithReader else { return }
-        if code == EPIPE { exit(ExitCode.done.rawValue) }
-        note("\(program): error: cannot write the output")
-        exit(ExitCode.failed.rawValue)
+        guard let code = Self.write(bytes, to: 1) else { return }
+        loss.set(code)
+        if output == .answer { exit(status(.done).rawValue) }
+    }
+
+    /// Whether results can no longer be written.
+    package var isCutOff: Bool { loss.code != nil }
+
+    /// The exit status of work that has ended. Its own failure counts first, then results that could not be written. A
+    /// reader that has gone away is not a failure: whoever runs `ensign log | head` has seen enough.
+    package func status(_ own: ExitCode) -> ExitCode {
+        guard own == .done, output != .log, let code = loss.code, code != EPIPE else { return own }
+        note("\(program): error: \(output == .change ? "it is done, but " : "")cannot write the output")
+        return .failed
     }
 
     /// Writes everything else to standard error.
@@ -121,4 +135,13 @@ package struct Console: Sendable {
         }
         return nil
     }
+}
+
+/// The error of the first write of results that failed: one for all copies of a console.
+private final class OutputLoss: Sendable {
+    private let first = Mutex<Int32?>(nil)
+
+    var code: Int32? { first.withLock { $0 } }
+
+    func set(_ code: Int32) { first.withLock { $0 = $0 ?? code } }
 }

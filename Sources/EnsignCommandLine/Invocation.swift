@@ -20,6 +20,7 @@ package struct Invocation: Sendable {
         self.values = values
         self.arguments = arguments
         self.console = console
+        self.console.output = verb.output
     }
 
     /// A positional argument by its place; nil when it was left out.

@@ -74,7 +74,7 @@ package struct Program: Sendable {
                 return ExitCode.done.rawValue
             case .run(let parsed):
                 invocation = parsed
-                return try parsed.verb.run(parsed).rawValue
+                return parsed.console.status(try parsed.verb.run(parsed)).rawValue
             }
         } catch {
             var explanation = explain(error, invocation)

@@ -9,7 +9,8 @@ extension Verb {
             examples: [
                 Example(command: "source <(\(program) completion bash)", meaning: "in ~/.bashrc"),
                 Example(command: "\(program) completion zsh > ~/.zfunc/_\(program)", meaning: "in a folder of fpath"),
-            ]
+            ],
+            output: .answer
         ) { invocation in
             let name = invocation.program.name
             let script = invocation.argument(0) == "zsh" ? CompletionScript.zsh(name) : CompletionScript.bash(name)

@@ -13,6 +13,8 @@ package struct Verb: Sendable {
     /// Whether `--output` makes sense, and which formats.
     package var formats: [Format]
     package var examples: [Example]
+    /// What becomes of it when nobody can read its results.
+    package var output: Output
     /// The other program whose all words behind it are, options among them; nil for none. Asked when it is needed.
     package var passesOn: (@Sendable () -> String)?
     package var run: @Sendable (Invocation) throws -> ExitCode
@@ -26,6 +28,7 @@ package struct Verb: Sendable {
         options: [Option] = [],
         formats: [Format] = [],
         examples: [Example] = [],
+        output: Output = .change,
         passesOn: (@Sendable () -> String)? = nil,
         run: @escaping @Sendable (Invocation) throws -> ExitCode
     ) {
@@ -37,8 +40,19 @@ package struct Verb: Sendable {
         self.options = options
         self.formats = formats
         self.examples = examples
+        self.output = output
         self.passesOn = passesOn
         self.run = run
+    }
+
+    /// What a verb's results are to its work. Unless a verb says that it only answers, it may change something.
+    package enum Output: Sendable, Hashable {
+        /// The results are all that it is for: it ends when they cannot be written.
+        case answer
+        /// It ends what it has begun to change, and then fails if the results could not be written.
+        case change
+        /// A service's log: it serves on, whoever reads.
+        case log
     }
 
     /// How the overview arranges verbs.

@@ -36,7 +36,8 @@ extension Verb {
                     "ensign check support/refund-triage payments.refund --env prod --arguments '{\"payment\": \"pay_9f3k2m8q1x\", \"amount\": 140, \"reason\": \"damaged\", \"ticket\": \"T-20417\"}'",
                 meaning: "may it pay back 140?"
             )
-        ]
+        ],
+        output: .answer
     ) { invocation in
         let site = try invocation.site()
         let agent = try invocation.agent(0)

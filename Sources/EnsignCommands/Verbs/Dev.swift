@@ -49,11 +49,10 @@ extension Verb {
                 command: "ensign dev support/refund-triage --env prod --version next --gateway ~/gateway.yaml",
                 meaning: "what prod grants, for the version that is being written"
             ),
-        ]
+        ],
+        output: .log
     ) { invocation in
-        var invocation = invocation
-        invocation.console.endsWithReader = false
-        return try DevCommand(invocation).run()
+        try DevCommand(invocation).run()
     }
 }
 

@@ -32,7 +32,8 @@ extension Verb {
             ),
             Example(command: "ensign diff staging prod", meaning: "how the environments differ"),
             Example(command: "ensign diff main~5 main --env prod", meaning: "what five commits did to prod"),
-        ]
+        ],
+        output: .answer
     ) { invocation in
         let site = try invocation.site()
         let comparison = Comparison(site: site, invocation: invocation)

@@ -13,7 +13,8 @@ extension Verb {
         discussion: "Reads the whole live directory and changes nothing. The next reconcile repairs what is listed.",
         options: [.environment, Option(name: "detailed-exitcode", summary: "Exit with 2 when there is drift")],
         formats: [.text, .json],
-        examples: [Example(command: "ensign drift --env prod", meaning: "what somebody changed by hand")]
+        examples: [Example(command: "ensign drift --env prod", meaning: "what somebody changed by hand")],
+        output: .answer
     ) { invocation in
         let site = try invocation.site()
         let environment = try invocation.environment()

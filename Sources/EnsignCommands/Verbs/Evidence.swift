@@ -31,7 +31,8 @@ extension Verb {
                 command: "ensign evidence support/refund-triage --env prod --limit 1 --output json",
                 meaning: "what decided the last time, for a program"
             ),
-        ]
+        ],
+        output: .answer
     ) { invocation in
         let site = try invocation.site()
         let environment = try invocation.knownEnvironment(site)

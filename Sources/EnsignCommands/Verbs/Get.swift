@@ -39,7 +39,8 @@ extension Verb {
             Example(command: "ensign get agents --env prod --at 7d", meaning: "what ran there a week ago"),
             Example(command: "ensign get agents --model claude-sonnet-4-5", meaning: "who is declared to call it"),
             Example(command: "ensign get tools --output json", meaning: "the tools, for a program"),
-        ]
+        ],
+        output: .answer
     ) { invocation in
         let site = try invocation.site()
         let kind = invocation.argument(0).flatMap { Registry.Kind(rawValue: $0) } ?? .agents

@@ -31,10 +31,7 @@ extension Verb {
             Example(command: "ensign halt --all --env prod --reason 'provider breach'", meaning: "everything"),
         ]
     ) { invocation in
-        var invocation = invocation
-        // The output matters least: the halt is recorded whether or not somebody reads it.
-        invocation.console.endsWithReader = false
-        return try HaltCommand(invocation).run()
+        try HaltCommand(invocation).run()
     }
 }
 

@@ -28,9 +28,6 @@ extension Verb {
             Example(command: "exec ensign hook pre-receive", meaning: "the last line of a pre-receive of your own")
         ]
     ) { invocation in
-        var invocation = invocation
-        // A pusher who hangs up must not keep the other environments from being reconciled.
-        invocation.console.endsWithReader = false
         let hooks = Hooks(site: try invocation.site(insideHook: true), invocation: invocation)
         switch invocation.argument(0) {
         case "pre-commit": return try hooks.preCommit()

@@ -31,7 +31,8 @@ extension Verb {
                 command: "zcat runs.jsonl.gz | ensign judge --rules rules.yaml",
                 meaning: "what would these rules have said about an old canary?"
             ),
-        ]
+        ],
+        output: .answer
     ) { invocation in
         let path = invocation["rules"] ?? ""
         guard let bytes = try Files.read(path, limit: 1 << 20) else {

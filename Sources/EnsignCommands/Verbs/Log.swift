@@ -35,7 +35,8 @@ extension Verb {
                 command: "ensign log --env prod --output json --limit 1",
                 meaning: "the newest entry, for a program"
             ),
-        ]
+        ],
+        output: .answer
     ) { invocation in
         let site = try invocation.site()
         let environment = try invocation.knownEnvironment(site)

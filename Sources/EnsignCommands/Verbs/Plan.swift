@@ -52,7 +52,8 @@ extension Verb {
                 command: "ensign plan --env prod --runs-per-hour 500",
                 meaning: "how long a busy agent's canary takes"
             ),
-        ]
+        ],
+        output: .answer
     ) { invocation in
         let site = try invocation.site()
         let desired = try invocation.desired(site)

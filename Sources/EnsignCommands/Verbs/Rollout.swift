@@ -134,7 +134,7 @@ extension Invocation {
                 return .done
             }
             let text = RolloutRenderer(report: report, console: console, isDetailed: agent != nil).text
-            guard has("watch"), console.isInteractive else {
+            guard has("watch"), console.isTerminal else {
                 console.out(text)
                 if let waiting { console.note("\(environment): \(waiting.sentence)") }
                 if let dropped = report.dropped { console.note("\(environment): \(dropped)") }
@@ -144,6 +144,8 @@ extension Invocation {
             let shown = text + (waiting.map { "\n\(environment): \($0.sentence)\n" } ?? "")
             let lines = shown.split(separator: "\n", omittingEmptySubsequences: false)
             console.out("\u{1B}[H" + lines.joined(separator: "\u{1B}[K\n") + "\u{1B}[J")
+            // The terminal may be gone.
+            guard !console.isCutOff else { return .done }
             Machine.sleep(seconds: 1)
         }
     }

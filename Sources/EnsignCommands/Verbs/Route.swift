@@ -23,7 +23,8 @@ extension Verb {
                 command: "ensign route support/refund-triage --env prod --key ticket-4711",
                 meaning: "the version that this ticket's session gets"
             )
-        ]
+        ],
+        output: .answer
     ) { invocation in
         let site = try invocation.site()
         let agent = try invocation.agent(0)

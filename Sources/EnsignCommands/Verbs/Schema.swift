@@ -17,7 +17,8 @@ extension Verb {
         ],
         examples: [
             Example(command: "ensign schema Agent > agent.schema.json", meaning: "for # yaml-language-server: $schema=")
-        ]
+        ],
+        output: .answer
     ) { invocation in
         guard let kind = ManifestKind(rawValue: invocation.argument(0) ?? "") else { return .usage }
         invocation.json(kind.editorSchema)

@@ -21,7 +21,8 @@ extension Verb {
         examples: [
             Example(command: "ensign status", meaning: "all environments"),
             Example(command: "ensign status --env prod --output json", meaning: "one, for a program"),
-        ]
+        ],
+        output: .answer
     ) { invocation in
         let site = try invocation.site()
         let asked = try invocation["env"] == nil ? [] : [invocation.knownEnvironment(site)]

@@ -29,7 +29,8 @@ extension Verb {
                 command: "ensign telemetry check spans.jsonl --env dev --output json",
                 meaning: "what a framework writes, for a program"
             ),
-        ]
+        ],
+        output: .answer
     ) { invocation in
         guard invocation.argument(0) == "check" else {
             throw UsageError(message: "'\(invocation.argument(0) ?? "")' is not an action: check", verb: "telemetry")

@@ -35,7 +35,8 @@ extension Verb {
                 command: "ensign validate --output sarif",
                 meaning: "findings for a forge to show beside the files"
             ),
-        ]
+        ],
+        output: .answer
     ) { invocation in
         let (snapshots, name, branch) = try invocation.snapshots()
         let result = try FleetValidation.run(snapshots, today: invocation.today)

@@ -20,7 +20,8 @@ extension Verb {
         examples: [
             Example(command: "ensign verify --env prod", meaning: "prod's ledger"),
             Example(command: "ensign verify", meaning: "all ledgers in this repository"),
-        ]
+        ],
+        output: .answer
     ) { invocation in
         let site = try invocation.site()
         let names =

@@ -32,10 +32,9 @@ extension Verb {
         examples: [
             Example(command: "ensign watch", meaning: "everything this clone is configured for"),
             Example(command: "ensign watch --env staging --env prod", meaning: "two environments"),
-        ]
+        ],
+        output: .log
     ) { invocation in
-        var invocation = invocation
-        invocation.console.endsWithReader = false
         FileLimit.raise()
         let site = try invocation.site()
         try invocation.requireHost(site)

@@ -18,7 +18,8 @@ extension Verb {
             Option(name: "rev", summary: "Read this revision", value: "REV", kind: .revision),
         ],
         formats: [.text, .json],
-        examples: [Example(command: "ensign who-can payments.refund --env prod", meaning: "who can move money?")]
+        examples: [Example(command: "ensign who-can payments.refund --env prod", meaning: "who can move money?")],
+        output: .answer
     ) { invocation in
         let site = try invocation.site()
         let environment = try invocation.environment()

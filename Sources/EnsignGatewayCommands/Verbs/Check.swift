@@ -23,7 +23,8 @@ extension Verb {
                 command: "ensign-gateway check --config /etc/ensign/prod-gateway.yaml",
                 meaning: "whether an agent could be served now, and what would be off"
             )
-        ]
+        ],
+        output: .answer
     ) { invocation in
         let operatorFile = try OperatorFile(invocation)
         let console = invocation.console

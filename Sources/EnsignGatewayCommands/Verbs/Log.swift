@@ -30,7 +30,8 @@ extension Verb {
                 command: "ensign-gateway log --config gateway.yaml --seq 812 -o json",
                 meaning: "one decision with how it ended, whole"
             ),
-        ]
+        ],
+        output: .answer
     ) { invocation in
         let state = try OperatorFile(invocation).file.state.value
         let folder = LogFolder("\(state)/log")

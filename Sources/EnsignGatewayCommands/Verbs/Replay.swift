@@ -39,7 +39,8 @@ extension Verb {
                 command: "ensign-gateway replay --config gateway.yaml --arguments calls.jsonl",
                 meaning: "whether today's log follows from what was merged"
             )
-        ]
+        ],
+        output: .answer
     ) { invocation in
         var log = try LogFiles(invocation)
         var live = invocation["live"]

@@ -11,7 +11,8 @@ extension Verb {
                 command: "ensign-gateway schema > gateway.schema.json",
                 meaning: "an editor checks the file with it; docs/schemas/gateway.json is the same"
             )
-        ]
+        ],
+        output: .answer
     ) { invocation in
         invocation.json(GatewayFile.editorSchema)
         return .done

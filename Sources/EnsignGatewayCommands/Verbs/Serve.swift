@@ -22,7 +22,8 @@ extension Verb {
                 command: "ensign-gateway serve --config /etc/ensign/prod-gateway.yaml",
                 meaning: "what the systemd unit runs"
             )
-        ]
+        ],
+        output: .log
     ) { invocation in
         let operatorFile = try OperatorFile(invocation)
         let surroundings = Surroundings()

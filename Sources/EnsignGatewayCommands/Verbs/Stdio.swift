@@ -26,7 +26,8 @@ extension Verb {
                 command: "ensign-gateway stdio --config gateway.yaml --agent support/refund-triage --key ticket-4711",
                 meaning: "what .mcp.json names as the server's command"
             )
-        ]
+        ],
+        output: .log
     ) { invocation in
         guard let agent = AgentID(invocation["agent"] ?? "") else {
             throw UsageError(message: "'--agent' names an agent: <team>/<agent>", verb: "stdio")

@@ -45,7 +45,8 @@ extension Verb {
                 command: "ensign-gateway verify --heads /mnt/worm/heads.jsonl --key gateway.pub log/",
                 meaning: "a copy of a log, against heads that an anchor kept"
             ),
-        ]
+        ],
+        output: .answer
     ) { invocation in
         let log = try LogFiles(invocation)
         if log.folder != nil, log.secret == nil, log.files.isEmpty {

@@ -7,7 +7,8 @@ extension Verb {
         group: .setUp,
         summary: "Print the gateway's version",
         formats: [.text, .json],
-        examples: [Example(command: "ensign-gateway version", meaning: "the version of this program")]
+        examples: [Example(command: "ensign-gateway version", meaning: "the version of this program")],
+        output: .answer
     ) { invocation in
         switch invocation.format {
         case .json: invocation.json(["v": 1, "version": .string(GatewayApp.version)])
