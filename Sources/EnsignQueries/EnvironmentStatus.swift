@@ -70,7 +70,8 @@ package struct EnvironmentStatus: Sendable {
         case .success(let tip): (self.tip, unreadable) = (tip, nil)
         case .failure(let error): (tip, unreadable) = (nil, error)
         }
-        status = try StateFile<Status>(site.files, name).read()
+        // What was written while this repository was a host says nothing of the present one.
+        status = site.reconciles ? try StateFile<Status>(site.files, name).read() : nil
         desired = try site.desiredCommit()
         targetProblem = site.reconciles ? site.settings.targetProblem(name, site.files) : nil
         outbox = try StateFile<Outbox>(site.files, name).read()

@@ -43,9 +43,14 @@ struct RepositorySetup {
     }
 
     func host() throws -> ExitCode {
+        guard !site.settings.isClient else {
+            throw Refusal(
+                message: "this is a developer's clone (ensign.client), and it would begin a ledger of its own",
+                hints: ["if this is to be the host: git config --unset ensign.client, and then ensign init"]
+            )
+        }
         try site.settings.checkDesiredRef()
         for folder in site.files.folders { try Files.makeDirectories(folder.path, mode: folder.mode) }
-        try configure("ensign.client", nil)
         try hide("refs/ensign", "nobody can push to the ledger")
         try hide("refs/replace", "nobody can push what changes how git shows history")
         if try Git.run(["config", "--local", "--get", "receive.fsckObjects"], in: site).outputText.isEmpty {
@@ -105,8 +110,17 @@ struct RepositorySetup {
     }
 
     func client() throws -> ExitCode {
+        if !site.settings.isClient, try isHost() {
+            throw Refusal(
+                message: "this repository hosts a fleet, and a developer's clone never reconciles",
+                hints: [
+                    "set up the clone instead: ensign init --client --repo CLONE",
+                    "if another host has taken over: git config ensign.client true",
+                ]
+            )
+        }
         try Files.makeDirectories(site.files.root)
-        try configure("ensign.client", "true")
+        try Git.check(["config", "--local", "ensign.client", "true"], in: site)
         let remotes = try Git.run(["remote"], in: site).outputText.split(separator: "\n").map(String.init)
         for remote in remotes {
             let key = "remote.\(remote).fetch"
@@ -138,18 +152,19 @@ struct RepositorySetup {
         }
     }
 
-    private func configure(_ key: String, _ value: String?) throws {
-        if let value {
-            try Git.check(["config", "--local", key, value], in: site)
-        } else {
-            _ = try Git.run(["config", "--local", "--unset-all", key], in: site)
-        }
+    /// Whether this repository has signed, or reconciled, or receives pushes to do so: then agents depend on it.
+    private func isHost() throws -> Bool {
+        let hook = try Files.read(hooks + "/pre-receive", limit: 1 << 20) ?? []
+        return try !site.files.keyedEnvironments().isEmpty || !(Files.list("\(site.files.root)/status") ?? []).isEmpty
+            || HookScript.isOwn(hook)
     }
 
     // MARK: Hooks
 
+    private var hooks: String { site.repository.commonDirectory + "hooks" }
+
     private func install(_ names: [String]) throws {
-        let folder = site.repository.commonDirectory + "hooks"
+        let folder = hooks
         try Files.makeDirectories(folder)
         if let other = site.configuration.values["core.hookspath"] {
             invocation.console.note("warning: git runs the hooks in core.hooksPath (\(other)), not those in \(folder)")
@@ -165,7 +180,7 @@ struct RepositorySetup {
             let path = "\(folder)/\(name)"
             let script = HookScript.text(name, program: program)
             let present = try Files.read(path, limit: 1 << 20)
-            if let present, !String(decoding: present, as: UTF8.self).contains(HookScript.mark) {
+            if let present, !HookScript.isOwn(present) {
                 invocation.console.note("warning: \(path) is not Ensign's: it stays as it is")
                 invocation.console.note(
                     "  hint: add this line to it: \(HookScript.call(name, program: program))"
@@ -182,7 +197,9 @@ struct RepositorySetup {
 /// The hooks that `init` writes.
 enum HookScript {
     /// How Ensign knows its own.
-    static let mark = "# Written by ensign init."
+    private static let mark = "# Written by ensign init."
+
+    static func isOwn(_ hook: [UInt8]) -> Bool { String(decoding: hook, as: UTF8.self).contains(mark) }
 
     static func call(_ name: String, program: String) -> String {
         "exec '\(program.replacing("'", with: "'\\''"))' hook \(name) \"$@\""
