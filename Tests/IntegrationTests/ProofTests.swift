@@ -91,4 +91,12 @@ import Testing
         try host.expectSound()
         #expect(try host.ensign("reconcile", "--env", "prod").errors.contains("nothing to do"))
     }
+
+    @Test("A key is prepared or taken over, and not both at once")
+    func prepareOrRotate() throws {
+        let host = try Host(fleet: FleetFixture())
+        let result = try host.ensign("keys", "--env", "prod", "--prepare", "--rotate")
+        #expect(result.status == 64 && result.errors.contains("--prepare and --rotate exclude each other"))
+        #expect(!host.scratch.exists("fleet.git/ensign/keys/prod.next"))
+    }
 }

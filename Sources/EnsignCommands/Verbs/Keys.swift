@@ -42,6 +42,12 @@ extension Verb {
             Example(command: "ensign keys --env prod --rotate", meaning: "replace prod's key"),
         ]
     ) { invocation in
+        guard !invocation.has("prepare") || !invocation.has("rotate") else {
+            throw UsageError(
+                message: "--prepare and --rotate exclude each other: readers get the new line in between",
+                verb: "keys"
+            )
+        }
         let site = try invocation.site()
         if invocation.has("prepare") { return try invocation.prepare(site) }
         if invocation.has("rotate") { return try invocation.rotate(site) }
