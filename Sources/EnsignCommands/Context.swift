@@ -7,6 +7,11 @@ import EnsignModel
 import EnsignReconciler
 import EnsignSystem
 
+/// There is no git repository at a place.
+struct NoRepository: Error, Sendable, Hashable {
+    var place: String
+}
+
 extension Invocation {
     /// Where to look for the repository.
     var directory: String { self["repo"] ?? "." }
@@ -33,6 +38,11 @@ extension Invocation {
         }
     }
 
+    /// The same; nil where there is no repository yet, and no other reason not to open one.
+    func siteIfAny() throws -> Site? {
+        do { return try site() } catch is NoRepository { return nil }
+    }
+
     private func explained(_ error: GitError, at directory: String) -> any Error {
         guard Files.canonical(directory) != nil || directory.contains("://") else {
             return directory == "."
@@ -45,13 +55,7 @@ extension Invocation {
                 hints: ["run it as that account, or trust it: git config --global --add safe.directory \(owned)"]
             )
         }
-        if error.isNotFound {
-            let place = Files.canonical(directory) ?? directory
-            return Failure(
-                message: "there is no git repository at \(place)",
-                hints: ["run it inside one, or name it with --repo DIR"]
-            )
-        }
+        if error.isNotFound { return NoRepository(place: Files.canonical(directory) ?? directory) }
         let extensions = [directory + "/.git", directory].flatMap { Repository.extensions(inGitDirectory: $0) }
         guard let name = extensions.first(where: { $0 != Repository.workTreeExtension }) else { return error }
         let fallback =

@@ -22,6 +22,12 @@ extension Explanation {
         case let error as UsageError: self.init(error, of: App.name)
         case let error as Refusal: self.init(error.message, error.hints, .refused)
         case let error as Failure: self.init(error)
+        case let error as NoRepository:
+            self.init(
+                "there is no git repository at \(error.place)",
+                ["run it inside one, or name it with --repo DIR"],
+                .failed
+            )
         case let error as ReconcileError: self.init(error)
         case let error as LedgerError:
             self.init(error.description, error.repair, error.isIntegrity ? .integrity : .failed)

@@ -9,6 +9,8 @@ import EnsignSystem
 /// Writes new manifests into a work tree, or into any directory that `--repo` names.
 struct Scaffold {
     let invocation: Invocation
+    /// Nil where there is none yet: manifests can be started before.
+    let site: Site?
     /// Ends in `/`. Nil in a bare repository, which has no files to write to.
     private let root: String?
     /// What git keeps out of the work tree; nil where it keeps out nothing.
@@ -17,8 +19,7 @@ struct Scaffold {
 
     init(_ invocation: Invocation) throws {
         self.invocation = invocation
-        // Manifests can be started before there is a repository.
-        let site = try? invocation.site()
+        site = try invocation.siteIfAny()
         if let site, site.repository.workTree == nil {
             (root, kept) = (nil, nil)
             fleet = try site.fleet(at: nil, today: invocation.today).fleet
@@ -117,8 +118,7 @@ struct Scaffold {
         guard let source = environment.promotesFrom?.value,
             let named = try fleet.deployment(agent, in: source)?.value?.version?.value
         else { return nil }
-        // Manifests can be started before there is a repository.
-        let objection = try (try? invocation.site()).flatMap { site in
+        let objection = try site.flatMap { site in
             try PromotionSource(site, source).objection(to: named, nil, of: agent)
         }
         let version = objection == nil ? named : objection?.stable
@@ -131,8 +131,7 @@ struct Scaffold {
 
     /// Whoever writes a team is its first member: git's `user.email`.
     var member: String {
-        let configuration = (try? invocation.site())?.repository
-        let email = try? configuration?.configuration()["user.email"]
+        let email = try? site?.repository.configuration()["user.email"]
         // It goes into a manifest as it is.
         let isPlain = email?.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "@.+-_".contains($0)) } ?? false
         return isPlain && email?.contains("@") == true ? email ?? "" : "you@example.com"

@@ -283,4 +283,24 @@ import Testing
         // Fetching works all the same.
         try host.git("fetch", "-q", "origin", "refs/ensign/ledger/*:refs/ensign/ledger/*")
     }
+
+    @Test("Nothing is written beside a repository that is there and cannot be opened")
+    func notOpened() throws {
+        let scratch = try ScratchDirectory()
+        #expect(try run("git", ["init", "-q", "--object-format=sha256"], in: scratch.path).status == 0)
+        try scratch.write("below/api.json", #"{"openapi":"3.0.0","info":{"title":"b","version":"1"},"paths":{}}"#)
+        try scratch.write("below/traces.jsonl", "{}\n")
+        let lines = [
+            ["new", "env", "dev"], ["new", "agent", "a/b"], ["new", "tool", "t", "--team", "a"],
+            ["import", "openapi", "b", "api.json", "--team", "a"],
+            ["discover", "--telemetry", "traces.jsonl", "--write", "--team", "a"],
+        ]
+        for words in lines {
+            let result = try run(Host.ensign, words, in: "\(scratch.path)/below")
+            #expect(result.status == 1, "\(words): \(result.output)")
+            #expect(result.errors.contains("extensions.objectformat"), "\(words): \(result.errors)")
+        }
+        let files = try FileManager.default.contentsOfDirectory(atPath: "\(scratch.path)/below").sorted()
+        #expect(files == ["api.json", "traces.jsonl"])
+    }
 }

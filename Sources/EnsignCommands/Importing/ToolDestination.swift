@@ -20,12 +20,10 @@ struct ToolDestination {
         scaffold = try Scaffold(invocation)
         self.invocation = invocation
         if !invocation.has("check") { _ = try scaffold.place(of: RepositoryPath.tools) }
-        released = try Self.released(invocation)
+        released = try scaffold.site.flatMap { try Self.released($0, invocation) }
     }
 
-    private static func released(_ invocation: Invocation) throws -> Fleet? {
-        // Manifests can be started before there is a repository.
-        guard let site = try? invocation.site() else { return nil }
+    private static func released(_ site: Site, _ invocation: Invocation) throws -> Fleet? {
         if try site.desiredCommit() != nil { return try site.fleet(at: nil, today: invocation.today).fleet }
         guard try site.repository.reference("HEAD") != nil else { return nil }
         return try site.fleet(at: "HEAD", today: invocation.today).fleet
