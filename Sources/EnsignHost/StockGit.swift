@@ -72,12 +72,21 @@ package enum Git {
         let outcome = try run(arguments, in: site, input: input, deadline: deadline, isCancelled: isCancelled)
         guard outcome.status == 0 else {
             throw CommandFailure(
-                command: arguments.drop { $0.hasPrefix("-") || $0.contains("=") }.first ?? "",
+                command: command(arguments),
                 status: outcome.status,
                 reason: reason(outcome, deadline)
             )
         }
         return outcome.outputText
+    }
+
+    /// Which of git's commands the arguments name, behind git's own options.
+    private static func command(_ arguments: [String]) -> String {
+        var rest = arguments[...]
+        while let word = rest.first, word.hasPrefix("-") {
+            rest = rest.dropFirst(["-c", "-C", "--work-tree", "--git-dir"].contains(word) ? 2 : 1)
+        }
+        return rest.first ?? ""
     }
 
     /// A push of these refs and no others: a clone that was made with `--mirror` pushes all or nothing otherwise. Hooks for people

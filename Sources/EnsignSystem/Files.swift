@@ -80,27 +80,48 @@ package enum Files {
         }
     }
 
-    /// Names in a directory, sorted as bytes, without `.` and `..`; nil when there is none.
+    /// Names in a directory, sorted as bytes, without `.` and `..`; nil when there is none. What is not UTF-8 of a name is
+    /// replaced: see ``entries(_:)``.
     package static func list(_ path: String) throws(SystemError) -> [String]? {
+        try names(path)?.map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    /// What is in a directory, with the bytes of its name, sorted by them; nil when there is none. What is removed meanwhile
+    /// is left out.
+    package static func entries(_ path: String) throws(SystemError) -> [(name: [UInt8], status: FileStatus)]? {
+        guard let names = try names(path) else { return nil }
+        var entries: [(name: [UInt8], status: FileStatus)] = []
+        for name in names {
+            var info = stat()
+            let place = (Array(path.utf8) + [UInt8(ascii: "/")] + name + [0]).map { CChar(bitPattern: $0) }
+            do {
+                try attempt("look at \(path)/\(String(decoding: name, as: UTF8.self))") { unsafe lstat(place, &info) }
+            } catch  where error.isMissing {
+                continue
+            }
+            entries.append((name, FileStatus(info)))
+        }
+        return entries
+    }
+
+    private static func names(_ path: String) throws(SystemError) -> [[UInt8]]? {
         guard let directory = unsafe opendir(path) else {
             let error = SystemError(code: errno, operation: "list \(path)")
             if error.isMissing { return nil }
             throw error
         }
         defer { unsafe closedir(directory) }
-        var names: [String] = []
+        var names: [[UInt8]] = []
         while true {
             errno = 0
             guard let entry = unsafe readdir(directory) else {
                 if errno != 0 { throw SystemError(code: errno, operation: "list \(path)") }
                 break
             }
-            let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) { pointer in
-                unsafe pointer.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
-            }
-            if name != ".", name != ".." { names.append(name) }
+            let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { unsafe Array($0.prefix { $0 != 0 }) }
+            if name != Array(".".utf8), name != Array("..".utf8) { names.append(name) }
         }
-        return names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+        return names.sorted { $0.lexicographicallyPrecedes($1) }
     }
 
     /// Makes a directory and those above it; existing ones stay as they are.

@@ -50,22 +50,18 @@ extension Verb {
         guard !fleet.hasErrors else { return .invalid }
         let from = RepositoryPath.version(AgentVersion.next, of: agent)
         let to = RepositoryPath.version(version, of: agent)
-        guard try Files.status(root + to) == nil, try !fleet.agentVersions(agent).contains(.release(version)) else {
-            throw Refusal(
-                message: "\(to) exists already, and a released version never changes",
-                hints: ["choose another version"]
-            )
+        let copy = ReleasedCopy(site: site, root: root, fleet: fleet, of: loaded, as: version)
+        if try Files.status(root + to) != nil || fleet.agentVersions(agent).contains(.release(version)) {
+            guard try copy.isUnstaged() else {
+                throw Refusal(
+                    message: "\(to) exists already, and a released version never changes",
+                    hints: ["choose another version"]
+                )
+            }
+            try copy.stage()
+        } else {
+            try copy.make(now: invocation.now)
         }
-        // Made under another name, so that an interrupted copy is never taken for a release.
-        let temporary = "\(root)fleet/agents/\(agent)/.ensign-\(version)"
-        try Files.makeDirectories(temporary)
-        for file in loaded.files where file.kind == .file {
-            try Files.replace("\(temporary)/\(file.name)", with: fleet.snapshot.bytes(of: file))
-        }
-        try Files.rename(temporary, to: root + to)
-        // Git keeps what is new out as well, where it keeps out what is beside it.
-        let isSparse = try site.configuration.bool("core.sparsecheckout") == true
-        try Git.check(["--work-tree", root, "add"] + (isSparse ? ["--sparse"] : []) + ["--", root + to], in: site)
         invocation.console.line("\(agent) \(version) is frozen from \(from) and staged: \(to)")
         if !invocation.isQuiet {
             let changed = try Git.run(["--work-tree", root, "status", "--porcelain", "--", root + from], in: site)

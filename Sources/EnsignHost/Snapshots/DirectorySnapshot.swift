@@ -11,17 +11,20 @@ package final class DirectorySnapshot: Snapshot {
 
     package func children(of node: SnapshotNode) throws -> [SnapshotNode] {
         guard let location = node.location else { return [] }
-        return try (Files.list(location) ?? []).compactMap { name in
-            let place = "\(location)/\(name)"
-            guard let status = try Files.status(place) else { return nil }
+        return try (Files.entries(location) ?? []).map { entry in
             let kind: SnapshotNode.Kind =
-                switch status.kind {
+                switch entry.status.kind {
                 case .file: .file
                 case .directory: .directory
                 case .symlink: .symlink
                 case .other: .other
                 }
-            return SnapshotNode(name: name, kind: kind, location: place)
+            // Nothing of a name that is not text is looked into: it is refused.
+            guard let name = String(validating: entry.name, as: UTF8.self) else {
+                let text = String(decoding: entry.name, as: UTF8.self)
+                return SnapshotNode(name: text, kind: kind, isText: false)
+            }
+            return SnapshotNode(name: name, kind: kind, location: "\(location)/\(name)")
         }
     }
 

@@ -297,6 +297,17 @@ package struct FleetChecker {
                 try fleet.ignored(node, in: folder, hint: "versions are folders: \(folder)/next/agent.yaml")
                 continue
             }
+            guard !node.name.hasPrefix(LivePath.temporaryPrefix) else {
+                fleet.report(
+                    Finding(
+                        code: "invalid-version",
+                        "this is what an 'ensign release' left behind that was interrupted, and not a version",
+                        path: "\(folder)/\(node.name)",
+                        hint: "remove the folder, and release again"
+                    )
+                )
+                continue
+            }
             guard let version = AgentVersion(node.name) else {
                 fleet.report(
                     Finding(
