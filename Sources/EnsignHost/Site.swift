@@ -77,6 +77,14 @@ package struct Site {
         return try repository.reference(settings.desiredRef)
     }
 
+    /// The commit of the desired branch that cannot be taken back: where it is pushed to, the branch itself; in a clone what
+    /// was pushed of it, as far as that was fetched. Nil for nothing.
+    package func pushedCommit() throws -> ObjectID? {
+        guard repository.workTree != nil, !reconciles else { return try desiredCommit() }
+        return try upstream(of: settings.branch)?.commit
+            ?? repository.reference("refs/remotes/origin/\(settings.branch)")
+    }
+
     /// The upstream of a local branch as it was last fetched, `origin/main`; nil when it has none.
     package func upstream(of branch: String) throws -> (name: String, commit: ObjectID)? {
         let configuration = configuration.values

@@ -86,7 +86,7 @@ struct Hooks {
             throw Failure(message: "git write-tree failed: \(outcome.errorText.cut(utf8: 200))")
         }
         guard try hasFleet(tree) else { return .done }
-        let branch = try site.desiredCommit().map { try site.repository.commit($0).tree }
+        let branch = try site.pushedCommit().map { try site.repository.commit($0).tree }
         let result = try validTree.validate(tree, since: branch, today: invocation.today)
         var findings = result.findings
         if let branch {

@@ -53,16 +53,14 @@ extension Invocation {
                 throw UsageError(message: "PATH and --rev exclude each other", verb: verb.name)
             }
             guard let place = Files.canonical(path) else { throw Failure(message: "there is no directory '\(path)'") }
-            // The whole work tree has what git keeps out of it, however it is named.
+            // The whole work tree is that, however it is named.
             if let site = try? site(), let root = site.repository.workTree, Files.canonical(root) == place {
-                return (try site.workTreeSnapshots(root), path, nil)
+                return (try site.workTreeSnapshots(root), path, try pushed(site))
             }
             return ({ DirectorySnapshot(path: place) }, path, nil)
         }
         let site = try site()
-        let branch: (any Snapshot)? = try site.desiredCommit().map { commit in
-            GitSnapshot(site.repository, tree: try site.repository.commit(commit).tree)
-        }
+        let branch = try pushed(site)
         if self["rev"] == nil, let workTree = site.repository.workTree {
             return (try site.workTreeSnapshots(workTree), "the work tree", branch)
         }
@@ -70,6 +68,10 @@ extension Invocation {
         return (
             site.snapshots(of: try site.repository.commit(commit).tree), self["rev"] ?? site.settings.branch, branch
         )
+    }
+
+    private func pushed(_ site: Site) throws -> (any Snapshot)? {
+        try site.pushedCommit().map { GitSnapshot(site.repository, tree: try site.repository.commit($0).tree) }
     }
 
     fileprivate func report(
