@@ -8,13 +8,35 @@ import EnsignTargets
 
 /// The route that agents read now.
 enum LiveRoute {
-    /// - Throws: ``Failure`` for one that readers with the ledger's key would refuse.
-    static func read(_ agent: AgentID, _ environment: String, _ site: Site) throws -> Route? {
+    /// Where it was read.
+    enum Origin: String {
+        case live
+        /// As it was recorded: this clone hosts no live directory.
+        case ledger
+    }
+
+    /// - Throws: ``Failure`` for one that readers with the ledger's key would refuse, and for one that they would miss.
+    static func read(_ agent: AgentID, _ environment: String, _ site: Site) throws -> (route: Route, from: Origin)? {
         let tip = try site.ledger(environment).checkedTip()
         let recorded = RecordedTree(repository: site.repository, tip: tip)
-        guard !site.settings.isClient, let bytes = try site.target(environment).read(LivePath.route(agent)) else {
-            return try recorded.agent(agent)?.route
+        if !site.settings.isClient, let bytes = try site.target(environment).read(LivePath.route(agent)) {
+            return (try check(bytes, agent, environment, recorded, tip), .live)
         }
+        guard site.reconciles else { return (try recorded.agent(agent)?.route).map { ($0, .ledger) } }
+        // A reconcile may have taken it away since.
+        let newest = RecordedTree(repository: site.repository, tip: try site.ledger(environment).checkedTip())
+        guard let route = try newest.agent(agent)?.route else { return nil }
+        guard route.phase == .halted else { throw failure(agent, environment, "is missing") }
+        return (route, .ledger)
+    }
+
+    private static func check(
+        _ bytes: [UInt8],
+        _ agent: AgentID,
+        _ environment: String,
+        _ recorded: RecordedTree,
+        _ tip: RecordedEntry?
+    ) throws -> Route {
         guard let route = try? Route(json: JSONParser.parse(bytes)) else {
             throw failure(agent, environment, "is damaged")
         }

@@ -45,4 +45,28 @@ import Testing
             #expect(said == answer)
         }
     }
+
+    @Test("A live route that is gone is a failure on the host; elsewhere it is said that the ledger answers")
+    func missing() throws {
+        let host = try Host(fleet: FleetFixture())
+        let words = ["route", "support/triage", "--env", "prod", "--key", "k", "--output", "json"]
+        let live = try host.ensign(arguments: words)
+        #expect(live.status == 0 && live.errors.isEmpty && live.output.contains("\"from\": \"live\""), "\(live.output)")
+        #expect(try host.ensignInWork("init", "--client").status == 0)
+        try host.git("fetch", "-q")
+        let clone = try run(Host.ensign, words, in: host.work)
+        #expect(clone.output.contains("\"from\": \"ledger\""), "\(clone.output)")
+        #expect(clone.errors == "prod: from the ledger: this clone hosts no live directory\n")
+        try FileManager.default.removeItem(atPath: "\(host.live())/agents/support/triage.json")
+        let gone = try host.ensign(arguments: words)
+        #expect(
+            gone.status == 5 && gone.errors.contains("the live route of 'support/triage' is missing"),
+            "\(gone.errors)"
+        )
+        #expect(gone.errors.contains("ensign reconcile --env prod --observe all"), "\(gone.errors)")
+        #expect(try host.ensign("reconcile", "--env", "prod", "--observe", "all").status == 0)
+        #expect(try host.ensign(arguments: words).output == live.output)
+        // What is deployed nowhere is missed by nobody.
+        #expect(try host.ensign("route", "support/triage", "--env", "dev", "--key", "k").status == 1)
+    }
 }

@@ -10,7 +10,7 @@ extension Verb {
         summary: "Say which version a session of an agent takes",
         discussion: """
             Answers as every client does: from the live route and the session's key. Reads the live directory, or in \
-            a clone that hosts none the ledger.
+            a clone that hosts none the ledger, and says so.
             """,
         arguments: [Argument(name: "AGENT", summary: "The agent, <team>/<agent>", kind: .agent)],
         options: [
@@ -30,8 +30,7 @@ extension Verb {
         let agent = try invocation.agent(0)
         let environment = try invocation.knownEnvironment(site)
         let key = invocation["key"] ?? ""
-        let route = try LiveRoute.read(agent, environment, site)
-        guard let route else {
+        guard let (route, origin) = try LiveRoute.read(agent, environment, site) else {
             try site.requireLedger(environment)
             try invocation.requireKnown(agent, environment, site)
             throw Failure(
@@ -46,11 +45,15 @@ extension Verb {
         guard let target = route.target(bucket: bucket) else {
             throw Failure(message: "the route of '\(agent)' does not add up to 100", code: .integrity)
         }
+        if origin == .ledger, !invocation.isQuiet {
+            invocation.console.note("\(environment): from the ledger: this clone hosts no live directory")
+        }
         if invocation.format == .json {
             invocation.json([
                 "agent": .string(agent.description), "environment": .string(environment),
                 "phase": .string(route.phase.rawValue), "version": .string(target.version.description),
                 "digest": .string(target.digest.description), "bucket": .integer(bucket),
+                "from": .string(origin.rawValue),
             ])
         } else {
             invocation.console.line("\(target.version) \(target.digest) (bucket \(bucket), \(route.phase.rawValue))")
