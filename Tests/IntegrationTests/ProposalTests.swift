@@ -75,4 +75,65 @@ import Testing
         #expect(nowhere.errors.contains("there is no folder '\(host.scratch.path)/none'"), "\(nowhere.errors)")
         #expect(try run(Host.ensign, ["propose", folder, "--to", host.work], in: host.scratch.path).status == 64)
     }
+
+    @Test("The origin is a commit only as far as the files are that commit's")
+    func origin() throws {
+        let host = try Host()
+        let folder = try service(host)
+        let root = "\(host.scratch.path)/service"
+        func git(_ words: String...) throws -> String {
+            let result = try run("git", words, in: root)
+            #expect(result.status == 0, "\(result.errors)")
+            return result.output.trimmingCharacters(in: .newlines)
+        }
+        func origin(_ branch: String) throws -> String {
+            let result = try propose(host, folder, "--branch", branch)
+            #expect(result.status == 0, "\(result.errors)")
+            return try host.git("log", "-1", "--format=%b", branch).trimmingCharacters(in: .whitespacesAndNewlines)
+        }
+        try host.scratch.write("service/agent/prompt.md", "Be kind.\n")
+        try host.scratch.write("service/main.py", "x")
+        _ = try git("init", "-q", "-b", "main")
+        #expect(try origin("none").isEmpty)
+        _ = try git("add", "main.py")
+        _ = try git("commit", "-q", "-m", "Code")
+        #expect(try origin("untracked").isEmpty)
+        _ = try git("add", ".")
+        #expect(try origin("staged").isEmpty)
+        _ = try git("commit", "-q", "-m", "Agent")
+        let commit = try git("rev-parse", "HEAD")
+        #expect(try origin("committed") == "From service at \(commit).")
+        // What else is there is not proposed.
+        try host.scratch.write("service/main.py", "y")
+        #expect(try origin("code") == "From service at \(commit).")
+        try host.scratch.write("service/agent/prompt.md", "Be kinder.\n")
+        #expect(try origin("edited") == "From service at \(commit), with uncommitted changes.")
+        _ = try git("add", ".")
+        #expect(try origin("added") == "From service at \(commit), with uncommitted changes.")
+    }
+
+    @Test("Every proposal says that the branch it is made from lacks commits of its upstream")
+    func behind() throws {
+        let host = try Host()
+        let deployment = "environments/prod/agents/support/refund-triage.yaml"
+        try host.push(deployment, "maximum: 100", "maximum: 90")
+        try host.git("branch", "-q", "--set-upstream-to", "origin/main", "main")
+        let folder = try service(host)
+        try host.scratch.write("service/agent/prompt.md", "Be kind.\n")
+        let agent = "support/refund-triage"
+        let proposals = [
+            ["rollback", agent, "--env", "prod"], ["promote", agent, "--to", "prod"],
+            ["propose", folder, "--agent", agent, "--dry-run"],
+        ]
+        for words in proposals {
+            let result = try run(Host.ensign, words + ["--branch", "level-\(words[0])"], in: host.work)
+            #expect(!result.errors.contains("behind"), "\(words): \(result.errors)")
+        }
+        try host.push(deployment, "maximum: 90", "maximum: 80")
+        try host.git("reset", "-q", "--hard", "HEAD~1")
+        for words in proposals {
+            let result = try run(Host.ensign, words + ["--branch", "late-\(words[0])"], in: host.work)
+            #expect(result.errors.contains("warning: main is 1 commit behind origin/main, and this is made from it"))
+        }
+    }
 }

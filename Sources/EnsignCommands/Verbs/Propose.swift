@@ -58,7 +58,8 @@ private struct ProposeCommand {
     func run() throws -> ExitCode {
         let site = try invocation.site(at: invocation["to"])
         let (fleet, base) = try site.fleet(at: nil, today: invocation.today)
-        let edits = try edits(fleet)
+        let files = try files()
+        let edits = try edits(files, fleet)
         guard !edits.isEmpty else {
             if invocation.format == .json { invocation.json(try answer(nil, changed: [], base: base)) }
             invocation.console.note("\(agent): 'next' says this already")
@@ -70,7 +71,7 @@ private struct ProposeCommand {
             edits: edits,
             base: base,
             title: "Propose \(agent)",
-            body: source().map { "From \($0)." } ?? "",
+            body: try source(files.keys.sorted()).map { "From \($0)." } ?? "",
             done: "proposed"
         )
         let report = try proposal.make {
@@ -134,10 +135,9 @@ private struct ProposeCommand {
 
     // MARK: What the folder has
 
-    /// What makes the agent's `next` say what the folder says, by path; nil removes a file.
-    private func edits(_ fleet: Fleet) throws -> [String: [UInt8]?] {
+    /// agent.yaml and what it names, by name.
+    private func files() throws -> [String: [UInt8]] {
         guard let root = Files.canonical(folder) else { throw Failure(message: "there is no folder '\(folder)'") }
-        let next = RepositoryPath.version(AgentVersion.next, of: agent)
         var files = [RepositoryPath.manifestName: try read(RepositoryPath.manifestName, in: root)]
         let manifest = ManifestLoader.load(
             Agent.self,
@@ -151,6 +151,12 @@ private struct ProposeCommand {
         guard files.values.reduce(0, { $0 + $1.count }) <= Self.maxBytes else {
             throw Failure(message: "the files of '\(folder)' have more than \(Self.maxBytes >> 20) MiB")
         }
+        return files
+    }
+
+    /// What makes the agent's `next` say what the folder says, by path; nil removes a file.
+    private func edits(_ files: [String: [UInt8]], _ fleet: Fleet) throws -> [String: [UInt8]?] {
+        let next = RepositoryPath.version(AgentVersion.next, of: agent)
         var edits: [String: [UInt8]?] = [:]
         for (name, bytes) in files where fleet.source("\(next)/\(name)") != bytes {
             edits["\(next)/\(name)"] = .some(bytes)
@@ -175,12 +181,27 @@ private struct ProposeCommand {
         return bytes
     }
 
-    /// The commit that the folder is of, for the message; nil outside git.
-    private func source() -> String? {
+    /// Where the files are from, for the message; nil where git does not have them.
+    private func source(_ files: [String]) throws -> String? {
         guard let root = Files.canonical(folder), let service = try? invocation.site(at: root),
+            let workTree = service.repository.workTree,
             let commit = try? service.repository.commit(named: "HEAD")
         else { return nil }
-        let name = (service.repository.workTree ?? root).split(separator: "/").last.map(String.init) ?? "a repository"
-        return "\(name.onOneLine) at \(commit.description)"
+        let paths = files.map { "\(root)/\($0)" }
+        // Git itself: what is checked out may differ from what is committed, by its line ends alone.
+        let status = try Git.run(
+            [
+                "--no-optional-locks", "--literal-pathspecs", "--work-tree", workTree, "status", "--porcelain",
+                "--untracked-files=all", "--ignored", "--",
+            ] + paths,
+            in: service
+        )
+        guard status.status == 0 else { return nil }
+        let changes = status.outputText.split(separator: "\n")
+        guard changes.count(where: { line in ["??", "!!", "A"].contains { line.hasPrefix($0) } }) < files.count else {
+            return nil
+        }
+        let name = workTree.split(separator: "/").last.map(String.init) ?? "a repository"
+        return "\(name.onOneLine) at \(commit.description)" + (changes.isEmpty ? "" : ", with uncommitted changes")
     }
 }
