@@ -38,6 +38,9 @@ struct Proposal {
         check: (ObjectID) throws -> Outcome,
         put: (ObjectID) throws -> ProposalReport.Branch?
     ) throws -> ProposalReport {
+        if let behind = try site.behind(site.settings.branch, base) {
+            invocation.console.note("warning: \(behind.sentence), and this is made from it: 'git pull' first")
+        }
         let message = body.isEmpty ? "\(title)\n" : "\(title)\n\n\(body)\n"
         let commit = try UserCommit(site: site).make(edits, on: base, message: message)
         let outcome = try check(commit)

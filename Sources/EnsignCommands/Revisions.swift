@@ -92,6 +92,20 @@ extension Site {
         )
     }
 
+    /// That a branch lacks commits which its upstream had when it was last fetched; nil when it does not.
+    ///
+    /// - Parameter commit: Where the branch is taken to be; another one says nothing of it.
+    func behind(_ branch: String, _ commit: ObjectID) throws -> (sentence: String, upstream: String)? {
+        guard !reconciles, try repository.reference("refs/heads/\(branch)") == commit,
+            let (upstream, tip) = try upstream(of: branch)
+        else { return nil }
+        let limit = 1_000
+        let count = try repository.commits(from: tip, notIn: commit, limit: limit).count
+        guard count > 0 else { return nil }
+        let commits = count == 1 ? "1 commit" : count >= limit ? "\(limit) commits or more" : "\(count) commits"
+        return ("\(branch) is \(commits) behind \(upstream)", upstream)
+    }
+
     // MARK: The ledger
 
     /// The newest entry, for questions that only the ledger can answer.

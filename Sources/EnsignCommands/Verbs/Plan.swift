@@ -129,7 +129,10 @@ private struct PlanCommand {
             plan = compared
             if !invocation.isQuiet { invocation.console.note(note) }
         }
-        plan.warnings += try site.behind(desired.source) + [refusal?.sentence].compactMap { $0 }
+        let behind = try desired.source.commit.flatMap { try site.behind(desired.source.name, $0) }
+        plan.warnings += [
+            behind.map { "\($0.sentence): 'git pull', or 'ensign plan ... \($0.upstream)'" }, refusal?.sentence,
+        ].compactMap { $0 }
         plan.addEvidence(site, runsPerHour: runsPerHour, now: invocation.now)
         let rendering = PlanRenderer(plan: plan, paint: invocation.console.paint)
         switch invocation.format {
@@ -211,18 +214,5 @@ extension Site {
             return nil
         }
         return (head.map { String($0.dropFirst("refs/heads/".count)) } ?? "HEAD", commit)
-    }
-
-    /// That a branch lacks commits which its upstream had when it was last fetched, in a sentence; empty when it does not.
-    fileprivate func behind(_ source: PlanSource) throws -> [String] {
-        guard !reconciles, let commit = source.commit,
-            try repository.reference("refs/heads/\(source.name)") == commit
-        else { return [] }
-        guard let (upstream, tip) = try upstream(of: source.name) else { return [] }
-        let limit = 1_000
-        let count = try repository.commits(from: tip, notIn: commit, limit: limit).count
-        guard count > 0 else { return [] }
-        let commits = count == 1 ? "1 commit" : count >= limit ? "\(limit) commits or more" : "\(count) commits"
-        return ["\(source.name) is \(commits) behind \(upstream): 'git pull', or 'ensign plan ... \(upstream)'"]
     }
 }
