@@ -143,4 +143,25 @@ import Testing
         // A developer's clone knows nothing of it.
         #expect(try !plan(host).output.contains("cannot fire"))
     }
+
+    @Test("diff takes each way in which git names a revision, on either side; a version is <team>/<agent>@<version>")
+    func sides() throws {
+        let host = try Host(fleet: FleetFixture())
+        try host.push(FleetFixture.deploymentPath, "maximum: 100", "maximum: 90")
+        try host.git("tag", "rel@2")
+        for side in ["HEAD@{0}", "@", "rel@2", "@{0}", "main@{1}", "HEAD^"] {
+            for words in [["HEAD~1", side], [side, "HEAD"]] {
+                let result = try run(Host.ensign, ["diff"] + words, in: host.work)
+                #expect(result.status == 0, "\(words): \(result.errors)")
+            }
+        }
+        #expect(try host.ensignInWork("diff", "HEAD~1", "@", "--detailed-exitcode").status == 2)
+        let version = "support/triage@1.0.0"
+        #expect(try host.ensignInWork("diff", version, version).status == 0)
+        for words in [[version, "HEAD"], ["HEAD", version], [version, "support/triage@9.9.9"]] {
+            #expect(try run(Host.ensign, ["diff"] + words, in: host.work).status == 64)
+        }
+        let slip = try host.ensignInWork("diff", "support/triage@1.x", "support/triage@1.0")
+        #expect(slip.status == 64 && slip.errors.contains("<team>/<agent>@<version>"), "\(slip.errors)")
+    }
 }

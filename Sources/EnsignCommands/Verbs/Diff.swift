@@ -58,9 +58,7 @@ private struct Comparison {
     let invocation: Invocation
 
     func plans(_ first: String, _ second: String) throws -> [Plan] {
-        if first.contains("@") || second.contains("@"), !first.hasPrefix("@"), !first.contains("@{") {
-            return [try versions(first, second)]
-        }
+        if Self.version(first) != nil || Self.version(second) != nil { return [try versions(first, second)] }
         let (fleet, commit) = try site.fleet(at: nil, today: invocation.today)
         let names = try fleet.environmentNames()
         if names.contains(first), names.contains(second) {
@@ -89,6 +87,13 @@ private struct Comparison {
                 throw UsageError(
                     message: "'\(text)' is an environment, and '\(other)' is none",
                     hint: Suggestion.hint(for: other, among: environments, plural: "environments"),
+                    verb: "diff"
+                )
+            }
+            if text.contains("@"), !text.contains("@{"), failure.hints.isEmpty {
+                throw UsageError(
+                    message: failure.message,
+                    hint: "a version of an agent is <team>/<agent>@<version>",
                     verb: "diff"
                 )
             }
@@ -148,9 +153,15 @@ private struct Comparison {
         return try Plan(comparing: agent, old, new, source: PlanSource(name: site.settings.branch, commit: commit))
     }
 
-    private func bundle(_ text: String, _ fleet: Fleet) throws -> (AgentID, CompiledBundle) {
+    /// The version of an agent that a side names; nil for everything else, also for what git names with an `@`.
+    private static func version(_ text: String) -> (agent: AgentID, version: AgentVersion)? {
         let parts = text.split(separator: "@", maxSplits: 1).map(String.init)
-        guard parts.count == 2, let agent = AgentID(parts[0]), let version = AgentVersion(parts[1]) else {
+        guard parts.count == 2, let agent = AgentID(parts[0]), let version = AgentVersion(parts[1]) else { return nil }
+        return (agent, version)
+    }
+
+    private func bundle(_ text: String, _ fleet: Fleet) throws -> (AgentID, CompiledBundle) {
+        guard let (agent, version) = Self.version(text) else {
             throw UsageError(message: "'\(text)' is not <team>/<agent>@<version>", verb: "diff")
         }
         try invocation.requireKnown(agent, nil, site)
