@@ -121,6 +121,31 @@ extension Invocation {
         return agent
     }
 
+    /// What `--reason` says, for the record; nil when it was left out.
+    ///
+    /// - Throws: ``UsageError`` when it says nothing.
+    func reason() throws(UsageError) -> String? {
+        guard let reason = self["reason"] else { return nil }
+        guard !reason.allSatisfy(\.isWhitespace) else {
+            throw UsageError(message: "--reason must say why: others read it in the record", verb: verb.name)
+        }
+        return reason
+    }
+
+    /// The same where the record must have one.
+    ///
+    /// - Parameter what: What of the verb needs it: `--now`.
+    func requiredReason(_ what: String? = nil) throws(UsageError) -> String {
+        guard let reason = try reason() else {
+            throw UsageError(
+                message:
+                    "'\(([verb.name] + [what].compactMap { $0 }).joined(separator: " "))' needs --reason TEXT: others read it in the record",
+                verb: verb.name
+            )
+        }
+        return reason
+    }
+
     var today: CalendarDate { now.date }
 
     var now: Timestamp { Timestamp(seconds: Machine.now) }

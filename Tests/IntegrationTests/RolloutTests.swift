@@ -295,4 +295,31 @@ import Testing
         #expect(unknown.status == 64)
         #expect(unknown.errors.contains("did you mean 'support/refund-triage'?"), "\(unknown.errors)")
     }
+
+    @Test("A reason that says nothing is refused, wherever one is put on record")
+    func blankReason() throws {
+        let host = try Host(fleet: FleetFixture())
+        let agent = "support/triage"
+        let lines =
+            ["pause", "resume", "promote", "abort", "retry", "override"].map { ["rollout", $0, agent] } + [
+                ["halt", agent], ["resume", agent], ["rollback", agent, "--now"], ["rollback", agent],
+                ["reconcile", "--allow-prune"],
+            ]
+        let before = try host.entries()
+        for words in lines {
+            for reason in ["", "  ", "\u{A0}\t"] {
+                let result = try host.ensign(arguments: words + ["--env", "prod", "--reason", reason])
+                #expect(
+                    result.status == 64 && result.errors.contains("--reason must say why"),
+                    "\(words): \(result.errors)"
+                )
+            }
+        }
+        #expect(
+            try host.ensign("rollout", "pause", agent, "--env", "prod").errors.contains(
+                "'rollout pause' needs --reason"
+            )
+        )
+        #expect(try host.entries() == before)
+    }
 }

@@ -110,10 +110,7 @@ private struct HaltCommand {
         self.invocation = invocation
         environment = try invocation.environment()
         scope = try invocation.haltScope()
-        let reason = invocation["reason"] ?? ""
-        guard reason.contains(where: { !$0.isWhitespace }) else {
-            throw UsageError(message: "--reason must say why", verb: invocation.verb.name)
-        }
+        let reason = try invocation.requiredReason()
         site = try invocation.site()
         try invocation.requireHost(site, environment, scope, halted: true)
         let tip = Result { [site, environment] in try site.ledger(environment).tip() }

@@ -50,7 +50,7 @@ extension Verb {
             Example(command: "ensign reconcile --env dev --observe all", meaning: "also read every live file"),
         ]
     ) { invocation in
-        guard invocation["reason"] == nil || invocation.has("allow-prune") else {
+        guard try invocation.reason() == nil || invocation.has("allow-prune") else {
             throw UsageError(
                 message: "--reason is for --allow-prune: nothing else here is on record with one",
                 verb: "reconcile"

@@ -33,10 +33,7 @@ extension Verb {
     ) { invocation in
         let environment = try invocation.environment()
         let scope = try invocation.haltScope()
-        let reason = invocation["reason"] ?? ""
-        guard reason.contains(where: { !$0.isWhitespace }) else {
-            throw UsageError(message: "--reason must say why", verb: invocation.verb.name)
-        }
+        let reason = try invocation.requiredReason()
         let site = try invocation.site()
         try invocation.requireHost(site, environment, scope, halted: false)
         try invocation.requireKnown(environment, site)

@@ -62,10 +62,10 @@ private struct RevertCommand {
     private var path: String { RepositoryPath.deployment(agent, in: environment) }
 
     func run() throws -> ExitCode {
+        let reason = try invocation.reason().map { "\n\n\($0)" } ?? ""
         let (_, tip) = try site.fleet(at: nil, today: invocation.today)
         let (change, before) = try lastChange(tip)
         let subject = try site.repository.commit(change.commit).subject
-        let reason = invocation["reason"].map { "\n\n\($0)" } ?? ""
         let proposal = Proposal(
             site: site,
             invocation: invocation,
@@ -162,12 +162,7 @@ private struct RevertCommand {
 extension Invocation {
     /// The version before, live at once; the commit for git comes with it.
     fileprivate func goBackNow(_ agent: AgentID, _ environment: String, _ site: Site) throws -> ExitCode {
-        guard let reason = self["reason"], !reason.allSatisfy(\.isWhitespace) else {
-            throw UsageError(
-                message: "--now needs --reason: it is what others read when they ask why",
-                verb: "rollback"
-            )
-        }
+        let reason = try requiredReason("--now")
         try requireKnown(environment, site)
         try requireHost(site)
         let actor = actor(.cli)

@@ -56,9 +56,7 @@ extension Verb {
         guard invocation.argument(1) != nil else {
             throw UsageError(message: "'\(action.rawValue)' needs an AGENT", verb: "rollout")
         }
-        guard let reason = invocation["reason"], !reason.isEmpty else {
-            throw UsageError(message: "--reason is missing: the record has to say why", verb: "rollout")
-        }
+        let reason = try invocation.requiredReason(action.rawValue)
         let agent = try invocation.agent(1)
         try invocation.requireKnown(agent, environment, site)
         try invocation.requireHost(site)
