@@ -50,6 +50,12 @@ extension SpanReview.Row {
         if unusableArguments > 0 {
             words.append("\(unusableArguments) with arguments that say nothing of the call")
         }
+        if withoutName > 0 { words.append("\(withoutName) without a name, which unknownTool does not see") }
+        if idle > 0 {
+            words.append(
+                "nothing: \(idle) with a bundle in traces in which no span says that an agent, a tool or a model was at work"
+            )
+        }
         if words.isEmpty, troubles.isEmpty { words.append("nothing by itself") }
         if !troubles.isEmpty {
             let lost = troubles.filter { $0.key != .rejected(.duplicate) }.values.reduce(0) { $0 + $1.count }

@@ -137,7 +137,8 @@ struct NestedCallTests {
         let outer = by("support/desk", .call(2, in: 1, tool: "find"))
         for tool in ["shell__run", "shell.find", ""] {
             inAnyOrder([outer, by("support/desk", .call(3, in: 2, tool: tool)), .run(1)]) { output in
-                #expect(names(output) == ["find", tool].sorted())
+                // Without a name it is a step, and nothing to hold against anything.
+                #expect(names(output) == (tool.isEmpty ? ["find"] : ["find", tool].sorted()))
             }
         }
         // With other arguments it is another call, also if a server reports it.

@@ -49,6 +49,7 @@ struct SpanText {
     var span: UInt64
     var parent: UInt64 = 0
     var operation: String?
+    var name = "x"
     var start = 0.0
     var seconds = 1.0
     var isError = false
@@ -66,7 +67,7 @@ struct SpanText {
         let to = after(seconds: start + seconds).nanoseconds
         return #"{"traceId":"\#(trace)","spanId":"\#(Self.id(span))","#
             + (parent == 0 ? "" : #""parentSpanId":"\#(Self.id(parent))","#)
-            + #""name":"x","startTimeUnixNano":"\#(from)","endTimeUnixNano":"\#(to)","attributes":[\#(list)],"#
+            + #""name":"\#(name)","startTimeUnixNano":"\#(from)","endTimeUnixNano":"\#(to)","attributes":[\#(list)],"#
             + #""events":[\#(events)],"status":{\#(isError ? #""code":2"# : "")}}"#
     }
 

@@ -54,7 +54,8 @@ struct CallNode: Sendable {
         arguments = call.arguments
         self.isProtocol = isProtocol
         self.claimant = claimant
-        var facts: CallFacts = [.made, .name]
+        // What has no name cannot be held against what was granted.
+        var facts: CallFacts = tool.isEmpty ? .made : [.made, .name]
         if call.isDenied || hasFailed { facts.insert(.trouble) }
         if call.isDenied { facts.insert(.denied) }
         if call.arguments != nil { facts.insert(.arguments) }

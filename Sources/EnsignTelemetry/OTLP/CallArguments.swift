@@ -74,7 +74,30 @@ enum CallArguments: Sendable, Hashable {
     }
 }
 
+extension CallArguments {
+    /// What is recorded as a tool's parameters: mostly what it takes, name by name with a type, rather than what it was
+    /// given.
+    init(parameters value: JSONValue) {
+        let text = value.string.map { Array($0.utf8) }
+        let parsed = text.flatMap { try? JSONParser.parse($0, maxDepth: 32) } ?? value
+        let isDescription = parsed.object.map { object in
+            !object.isEmpty && object.allSatisfy { $0.value["type"] != nil }
+        }
+        self = isDescription == true ? .unusable : CallArguments(value)
+    }
+}
+
 extension JSONScanner {
+    /// Reads what is recorded as a tool's parameters.
+    mutating func otlpParameters() throws(MalformedJSON) -> CallArguments {
+        guard peek() == UInt8(ascii: "{") else { return .none }
+        let start = index
+        try skip()
+        guard index - start <= 65_536 else { return .unusable }
+        rewind(to: start)
+        return CallArguments(parameters: try otlpJSON())
+    }
+
     /// Reads arguments. Of more than 64 KiB the bytes themselves count: sorting a million members would hold up everything
     /// else.
     mutating func otlpArguments() throws(MalformedJSON) -> CallArguments {

@@ -208,6 +208,19 @@ struct JSONScanner {
         return true
     }
 
+    /// Whether a text is these words, which are written small, in letters of any case.
+    func equalsInAnyCase(_ text: Text, _ words: StaticString) -> Bool {
+        if text.hasEscapes { return string(text).lowercased() == words.description }
+        let count = words.utf8CodeUnitCount
+        guard text.count == count else { return false }
+        for offset in 0..<count {
+            let byte = unsafe bytes[text.start + offset]
+            let isCapital = (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte)
+            if unsafe (isCapital ? byte | 0x20 : byte) != words.utf8Start[offset] { return false }
+        }
+        return true
+    }
+
     /// Whether a text begins with these words.
     @inline(__always)
     func hasPrefix(_ text: Text, _ words: StaticString) -> Bool {

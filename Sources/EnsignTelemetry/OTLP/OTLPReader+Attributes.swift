@@ -15,6 +15,8 @@ extension OTLPReader {
         var baggage = Claim()
         var openAgent: String?
         var environment: String?
+        /// The same by its older name.
+        var oldEnvironment: String?
         var service: String?
         /// `ensign.run`: the run's name.
         var run: String?
@@ -35,6 +37,19 @@ extension OTLPReader {
         var arguments: Place?
         var openInput: Place?
         var entityInput: Place?
+        var runnerArguments: Place?
+        var prompt: Place?
+        var parameters: Place?
+        /// `content` of an event, and that of the event `gen_ai.tool.message`.
+        var content: Place?
+        var message: Place?
+        /// The Vercel AI SDK's words for what a span is, and for a call.
+        var sdkOperation: JSONScanner.Text?
+        var sdkTool: String?
+        var sdkArguments: Place?
+        /// What Logfire's instrumentation of OpenAI's agents gives for a function.
+        var functionName: String?
+        var functionInput: Place?
         var errorType: JSONScanner.Text?
         var method: JSONScanner.Text?
         var provider: String?
@@ -74,7 +89,7 @@ extension OTLPReader {
         }
         return Resource(
             claim: attributes.ownClaim,
-            environment: attributes.environment,
+            environment: attributes.environment ?? attributes.oldEnvironment,
             service: attributes.service,
             run: attributes.run,
             isGateway: attributes.isGateway
@@ -120,11 +135,15 @@ extension OTLPReader {
         switch name.hasEscapes ? scanner.string(name).utf8.first ?? 0 : scanner.byte(name, at: 0) {
         case UInt8(ascii: "g") where scanner.hasPrefix(name, "gen_ai."): try readConvention(name, &attributes)
         case UInt8(ascii: "l") where scanner.hasPrefix(name, "llm."): try readModelAttribute(name, &attributes)
+        case UInt8(ascii: "a") where scanner.hasPrefix(name, "ai."): try readSDKAttribute(name, &attributes)
         case UInt8(ascii: "t"), UInt8(ascii: "o"), UInt8(ascii: "i"), UInt8(ascii: "a"), UInt8(ascii: "b"):
             try readOtherConvention(name, &attributes)
         case UInt8(ascii: "m"): try readMetadata(name, &attributes)
+        case UInt8(ascii: "n") where scanner.equals(name, "name") && isScope("logfire.openai_agents"):
+            attributes.functionName = try string(most: 256)
         case UInt8(ascii: "c") where scanner.equals(name, "crewai.crew.token_usage"):
             attributes.crewUsage = try text()
+        case UInt8(ascii: "c") where scanner.equals(name, "content"): attributes.content = try place()
         case UInt8(ascii: "s"):
             if describes, scanner.equals(name, "service.name") {
                 attributes.service = try string(most: 256)
@@ -160,6 +179,8 @@ extension OTLPReader {
             attributes.errorType = try text()
         } else if scanner.equals(name, "deployment.environment.name") {
             attributes.environment = try string(most: 128)
+        } else if scanner.equals(name, "deployment.environment") {
+            attributes.oldEnvironment = try string(most: 128)
         } else if scanner.equals(name, "event.name") {
             attributes.eventName = try text()
         } else {
@@ -184,6 +205,8 @@ extension OTLPReader {
             attributes.tool = try string(most: 256)
         } else if scanner.equals(name, "gen_ai.tool.call.arguments") {
             attributes.arguments = try place()
+        } else if scanner.equals(name, "gen_ai.prompt") {
+            attributes.prompt = try place()
         } else if scanner.equals(name, "gen_ai.usage.input_tokens") {
             attributes.input = try scanner.otlpScalar()
         } else if scanner.equals(name, "gen_ai.usage.output_tokens") {

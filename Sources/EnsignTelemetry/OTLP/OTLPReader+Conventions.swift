@@ -43,6 +43,12 @@ extension OTLPReader {
             attributes.openTool = try string(most: 256)
         } else if scanner.equals(name, "input.value") {
             attributes.openInput = try place()
+        } else if scanner.equals(name, "input"), isScope("logfire.openai_agents") {
+            attributes.functionInput = try place()
+        } else if scanner.equals(name, "tool.parameters") {
+            attributes.parameters = try place()
+        } else if scanner.equals(name, "tool_arguments") {
+            attributes.runnerArguments = try place()
         } else if scanner.equals(name, "agent.name") {
             attributes.openAgent = try string(most: 256)
         } else if scanner.hasPrefix(name, "traceloop.association.properties.ensign.")
@@ -55,6 +61,34 @@ extension OTLPReader {
             attributes.entity = try string(most: 256)
         } else if scanner.equals(name, "traceloop.entity.input") {
             attributes.entityInput = try place()
+        } else {
+            try scanner.skip()
+        }
+    }
+
+    /// `ai.*`: the Vercel AI SDK's words (https://ai-sdk.dev/docs/ai-sdk-core/telemetry).
+    mutating func readSDKAttribute(
+        _ name: JSONScanner.Text,
+        _ attributes: inout Attributes
+    ) throws(MalformedJSON) {
+        if scanner.equals(name, "ai.operationId") {
+            attributes.sdkOperation = try text()
+        } else if scanner.equals(name, "ai.toolCall.name") {
+            attributes.sdkTool = try string(most: 256)
+        } else if scanner.equals(name, "ai.toolCall.args") {
+            attributes.sdkArguments = try place()
+        } else if scanner.equals(name, "ai.usage.inputTokens") || scanner.equals(name, "ai.usage.promptTokens") {
+            attributes.otherInput = try scanner.otlpScalar()
+        } else if scanner.equals(name, "ai.usage.outputTokens") || scanner.equals(name, "ai.usage.completionTokens") {
+            attributes.otherOutput = try scanner.otlpScalar()
+        } else if scanner.equals(name, "ai.usage.cachedInputTokens") {
+            attributes.otherCacheRead = try scanner.otlpScalar()
+        } else if scanner.equals(name, "ai.model.id") {
+            attributes.openModel = try string(most: 256)
+        } else if scanner.equals(name, "ai.model.provider") {
+            attributes.openProvider = try string(most: 128)
+        } else if scanner.hasPrefix(name, "ai.telemetry.metadata.ensign.") {
+            try readCarried(name, &attributes)
         } else {
             try scanner.skip()
         }
@@ -122,70 +156,6 @@ extension OTLPReader {
             }
         }
         return String(decoding: result, as: UTF8.self)
-    }
-
-    // MARK: What a span is
-
-    func operation(_ attributes: Attributes) -> SpanEvent.Operation {
-        if let name = attributes.operation {
-            if scanner.equals(name, "invoke_agent") { return .run }
-            if scanner.equals(name, "execute_tool") { return .call(call(attributes)) }
-            if scanner.equals(name, "invoke_workflow") { return .workflow }
-            let isInference =
-                scanner.equals(name, "chat") || scanner.equals(name, "generate_content")
-                || scanner.equals(name, "text_completion") || scanner.equals(name, "embeddings")
-            if isInference { return .inference }
-            if isMaking(attributes) { return .other }
-        }
-        if let kind = attributes.openKind {
-            if scanner.equals(kind, "AGENT") { return .run }
-            if scanner.equals(kind, "CHAIN") { return .workflow }
-            if scanner.equals(kind, "TOOL") { return .call(call(attributes)) }
-            if scanner.equals(kind, "LLM") || scanner.equals(kind, "EMBEDDING") { return .inference }
-        }
-        if let kind = attributes.loopKind {
-            if scanner.equals(kind, "agent") { return .run }
-            if scanner.equals(kind, "workflow") || scanner.equals(kind, "task") { return .workflow }
-            if scanner.equals(kind, "tool") { return .call(call(attributes)) }
-        }
-        if let type = attributes.requestType {
-            let isInference =
-                scanner.equals(type, "chat") || scanner.equals(type, "completion")
-                || scanner.equals(type, "embedding")
-            if isInference { return .inference }
-        }
-        return .other
-    }
-
-    /// Whether it says that an agent was made: nothing ran.
-    func isMaking(_ attributes: Attributes) -> Bool {
-        attributes.operation.map { scanner.equals($0, "create_agent") } ?? false
-    }
-
-    private func call(_ attributes: Attributes) -> ToolCall {
-        ToolCall(
-            tool: attributes.tool ?? attributes.openTool ?? attributes.entity ?? "",
-            arguments: nil,
-            isDenied: attributes.errorType.map { scanner.equals($0, "permission_denied") } ?? false
-        )
-    }
-
-    /// Reads the arguments of a call: the first that say something of it.
-    mutating func arguments(_ attributes: Attributes) throws(MalformedJSON) -> (digest: UInt64?, areUnusable: Bool) {
-        let end = scanner.index
-        var areUnusable = false
-        for place in [attributes.arguments, attributes.entityInput, attributes.openInput] {
-            guard let place else { continue }
-            scanner.rewind(to: place)
-            let arguments = try scanner.otlpArguments()
-            scanner.rewind(to: end)
-            switch arguments {
-            case .usable(let digest): return (digest, false)
-            case .unusable: areUnusable = true
-            case .none: break
-            }
-        }
-        return (nil, areUnusable)
     }
 }
 

@@ -1,9 +1,10 @@
 import EnsignModel
 
 extension OTLPReader {
+    /// Reads a span's events: evaluations, and the message that some write for what a tool was given.
     mutating func readEvents(
-        _ evaluations: inout [Evaluation],
-        _ bad: inout Int64
+        _ written: inout WrittenSpan,
+        _ span: inout Attributes
     ) throws(MalformedJSON) {
         try scanner.beginArray()
         var isFirst = true
@@ -24,11 +25,13 @@ extension OTLPReader {
                     try scanner.skip()
                 }
             }
-            guard let name, scanner.equals(name, "gen_ai.evaluation.result") else { continue }
+            guard let name else { continue }
+            if scanner.equals(name, "gen_ai.tool.message") { span.message = attributes.content }
+            guard scanner.equals(name, "gen_ai.evaluation.result") else { continue }
             if let evaluation = evaluation(attributes, at: time) {
-                evaluations.append(evaluation)
+                written.evaluations.append(evaluation)
             } else {
-                bad += 1
+                written.badEvaluations += 1
             }
         }
     }

@@ -1,7 +1,7 @@
 import EnsignModel
 
 /// What a span says beside its attributes.
-private struct WrittenSpan {
+struct WrittenSpan {
     var trace: TraceID?
     var span: SpanID?
     var parent: SpanID?
@@ -16,7 +16,7 @@ private struct WrittenSpan {
 }
 
 /// What a span's status code says.
-private enum StatusCode {
+enum StatusCode {
     case fine, error
     /// None that OTLP has.
     case unknown
@@ -42,7 +42,7 @@ extension OTLPReader {
         if describes {
             event.details = SpanDetails(
                 name: written.name.map { scanner.string($0) } ?? "",
-                scope: scope,
+                scope: scope.map { scanner.string($0) } ?? "",
                 service: resource.service
             )
         }
@@ -68,12 +68,12 @@ extension OTLPReader {
                 written.end = try scanner.otlpInteger()
             } else if scanner.equals(key, "kind") {
                 written.kind = try readKind()
-            } else if describes, scanner.equals(key, "name"), scanner.peek() == UInt8(ascii: "\"") {
+            } else if scanner.equals(key, "name"), scanner.peek() == UInt8(ascii: "\"") {
                 written.name = try scanner.text()
             } else if scanner.equals(key, "status"), scanner.peek() == UInt8(ascii: "{") {
                 written.status = try readStatus()
             } else if scanner.equals(key, "events"), scanner.peek() == UInt8(ascii: "[") {
-                try readEvents(&written.evaluations, &written.badEvaluations)
+                try readEvents(&written, &attributes)
             } else {
                 try scanner.skip()
             }
@@ -97,7 +97,7 @@ extension OTLPReader {
             end: Moment(nanoseconds: written.end ?? 0),
             hasFailed: written.status == .error || attributes.errorType != nil,
             hasErrorStatus: written.status == .error,
-            operation: operation(attributes),
+            operation: operation(attributes, named: written.name),
             claim: claim(attributes, resource),
             environments: environments(attributes, resource),
             usage: usage,
@@ -169,7 +169,7 @@ extension OTLPReader {
     }
 
     func environments(_ attributes: Attributes, _ resource: Resource) -> [String] {
-        switch (resource.environment, attributes.environment) {
+        switch (resource.environment, attributes.environment ?? attributes.oldEnvironment) {
         case (nil, nil): []
         case (let one?, nil), (nil, let one?): [one]
         case (let one?, let other?): one == other ? [one] : [one, other]

@@ -5,10 +5,10 @@ struct OTLPReader {
     var scanner: JSONScanner
     /// How many events there may be.
     private var most = 0
-    /// Whether names of spans and scopes are read, for people.
+    /// Whether names of spans and scopes are kept, for people.
     let describes: Bool
-    /// The name of the scope whose spans are read.
-    var scope = ""
+    /// The name of the scope whose spans are read; nil for none.
+    var scope: JSONScanner.Text?
 
     init(_ bytes: UnsafeRawBufferPointer, from start: Int = 0, describing describes: Bool = false) {
         scanner = unsafe JSONScanner(bytes, from: start)
@@ -115,49 +115,64 @@ struct OTLPReader {
         try scanner.beginArray()
         var isFirst = true
         while try scanner.nextElement(&isFirst) {
-            if describes { scope = try scopeName() }
+            scope = nil
+            var isScopeKnown = false
+            var waiting: [Place] = []
             try scanner.beginObject()
             var isFirstKey = true
             while let key = try scanner.nextKey(&isFirstKey) {
-                guard scanner.equals(key, items.key), scanner.peek() == UInt8(ascii: "[") else {
-                    try scanner.skip()
-                    continue
-                }
-                try scanner.beginArray()
-                var isFirstItem = true
-                while try scanner.nextElement(&isFirstItem) {
-                    guard events.count < most else { throw MalformedJSON(offset: scanner.index) }
-                    switch items {
-                    case .spans: try readSpan(resource, &events, &rejections)
-                    case .logRecords: try readLogRecord(resource, &events, &rejections)
+                if scanner.equals(key, "scope"), scanner.peek() == UInt8(ascii: "{") {
+                    try readScopeName()
+                    isScopeKnown = true
+                } else if scanner.equals(key, items.key), scanner.peek() == UInt8(ascii: "[") {
+                    if isScopeKnown {
+                        try readItems(items, resource, &events, &rejections)
+                    } else {
+                        waiting.append(scanner.index)
+                        try scanner.skip()
                     }
-                }
-            }
-        }
-    }
-
-    /// The name of the scope that the scanner is before. Its members may come in any order, so it is looked for first.
-    private mutating func scopeName() throws(MalformedJSON) -> String {
-        let start = scanner.index
-        var name = ""
-        try scanner.beginObject()
-        var isFirst = true
-        while let key = try scanner.nextKey(&isFirst) {
-            guard scanner.equals(key, "scope"), scanner.peek() == UInt8(ascii: "{") else {
-                try scanner.skip()
-                continue
-            }
-            try scanner.beginObject()
-            var isFirstMember = true
-            while let member = try scanner.nextKey(&isFirstMember) {
-                if scanner.equals(member, "name"), scanner.peek() == UInt8(ascii: "\"") {
-                    name = scanner.string(try scanner.text())
                 } else {
                     try scanner.skip()
                 }
             }
+            let end = scanner.index
+            for place in waiting {
+                scanner.rewind(to: place)
+                try readItems(items, resource, &events, &rejections)
+            }
+            scanner.rewind(to: end)
         }
-        scanner.rewind(to: start)
-        return name
     }
+
+    private mutating func readItems(
+        _ items: Items,
+        _ resource: Resource,
+        _ events: inout [TelemetryEvent],
+        _ rejections: inout Rejections
+    ) throws(MalformedJSON) {
+        try scanner.beginArray()
+        var isFirst = true
+        while try scanner.nextElement(&isFirst) {
+            guard events.count < most else { throw MalformedJSON(offset: scanner.index) }
+            switch items {
+            case .spans: try readSpan(resource, &events, &rejections)
+            case .logRecords: try readLogRecord(resource, &events, &rejections)
+            }
+        }
+    }
+
+    private mutating func readScopeName() throws(MalformedJSON) {
+        try scanner.beginObject()
+        var isFirst = true
+        while let member = try scanner.nextKey(&isFirst) {
+            if scanner.equals(member, "name"), scanner.peek() == UInt8(ascii: "\"") {
+                scope = try scanner.text()
+            } else {
+                try scanner.skip()
+            }
+        }
+    }
+
+    /// Whether the spans at hand are those of an instrumentation.
+    func isScope(_ name: StaticString) -> Bool { scope.map { scanner.equals($0, name) } ?? false }
 }

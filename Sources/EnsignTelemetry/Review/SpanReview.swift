@@ -60,6 +60,10 @@ package struct SpanReview: Sendable {
         /// Calls with arguments that say something, and with some that do not.
         package var withArguments: Int64 = 0
         package var unusableArguments: Int64 = 0
+        /// Calls that say no tool.
+        package var withoutName: Int64 = 0
+        /// Spans with a bundle of their own that are nothing, in traces without a run.
+        package var idle: Int64 = 0
         package var troubles: [Trouble.Reason: Trouble] = [:]
 
         /// What most of them are.
@@ -96,10 +100,13 @@ package struct SpanReview: Sendable {
     package private(set) var newest: Moment?
     private var pending: [SpanKey: Pending] = [:]
     private var order = Queue<SpanKey>()
+    /// The traces in which a run counts.
+    private var traces: Set<TraceKey> = []
 
     private struct Pending: Sendable {
         var name: Name
         var kind: Kind
+        var isStamped: Bool
         var fate: Fate?
         var example: Example
     }
@@ -111,7 +118,10 @@ package struct SpanReview: Sendable {
 
     package mutating func add(_ events: [TelemetryEvent], _ output: Attribution.Output) {
         for case .span(let span) in events { add(span) }
-        for (key, fate) in output.fates { note(key, fate) }
+        for (key, fate) in output.fates {
+            if case .run = fate, traces.count < Self.pendingLimit { traces.insert(key.trace) }
+            note(key, fate)
+        }
         while order.count > Self.pendingLimit, let oldest = order.removeFirst() { finish(oldest) }
     }
 
@@ -137,6 +147,7 @@ package struct SpanReview: Sendable {
         if span.usage != nil { row.withTokens += 1 }
         if case .call(let call) = span.operation, call.arguments != nil { row.withArguments += 1 }
         if span.hasUnusableArguments { row.unusableArguments += 1 }
+        if case .call(let call) = span.operation, call.tool.isEmpty { row.withoutName += 1 }
         rows[name] = row
         let example = Example(
             trace: Self.hex(span.trace.high) + Self.hex(span.trace.low),
@@ -146,7 +157,8 @@ package struct SpanReview: Sendable {
         )
         let key = span.fateKey
         guard pending[key] == nil else { return }
-        pending[key] = Pending(name: name, kind: kind, example: example)
+        let isStamped = span.claim.bundle != nil && span.claim.source == .span
+        pending[key] = Pending(name: name, kind: kind, isStamped: isStamped, example: example)
         order.append(key)
     }
 
@@ -187,7 +199,7 @@ package struct SpanReview: Sendable {
         case .view: row.views += 1
         case .inside: break
         // An agent or a chain that carries a bundle and became no run: nothing of an agent is in it.
-        case nil: break
+        case nil: if item.isStamped, !traces.contains(key.trace) { row.idle += 1 }
         }
         rows[item.name] = row
     }
