@@ -37,7 +37,9 @@ extension Site {
         if let commit = try branch(revision) { return commit }
         if Self.asksReflog(revision) { return try resolveInTime(revision) }
         do {
-            return try repository.commit(named: revision)
+            // libgit2 knows `@` alone as HEAD.
+            let isHead = revision.hasPrefix("@~") || revision.hasPrefix("@^")
+            return try repository.commit(named: isHead ? "HEAD\(revision.dropFirst())" : revision)
         } catch {
             if error.isNotFound { throw Failure(message: "there is no revision '\(revision)'", code: .usage) }
             // A tree or a file is there, and nothing is damaged.

@@ -26,6 +26,8 @@ package struct GitError: Error, Sendable, CustomStringConvertible {
     package var isNoCommit: Bool {
         [GIT_EPEEL, GIT_EINVALIDSPEC, GIT_EAMBIGUOUS].contains { $0.rawValue == code }
     }
+    /// The name is none that git allows.
+    package var isBadName: Bool { code == GIT_EINVALIDSPEC.rawValue }
     /// Another process holds a lock file.
     package var isLocked: Bool { code == GIT_ELOCKED.rawValue }
 

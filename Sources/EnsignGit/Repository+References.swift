@@ -9,14 +9,15 @@ private let durability = Mutex(())
 extension Repository {
     /// What a reference points to, symbolic ones followed.
     ///
-    /// - Returns: nil only when there is no such reference; an unreadable one throws.
+    /// - Returns: nil only when there is no such reference, as where the name is none that git allows; an unreadable one
+    ///   throws.
     package func reference(_ name: String) throws(GitError) -> ObjectID? {
         var oid = git_oid()
         try checkFile(of: name)
         do {
             try check("read \(name)") { unsafe git_reference_name_to_id(&oid, handle, name) }
             return ObjectID(oid)
-        } catch  where error.isNotFound {
+        } catch  where error.isNotFound || error.isBadName {
             return nil
         }
     }

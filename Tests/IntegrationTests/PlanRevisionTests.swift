@@ -48,6 +48,42 @@ import Testing
         #expect(try !plan(host, "origin/main").output.contains("behind"))
     }
 
+    @Test("A revision is written as git writes it, whatever repository is asked, and means what its id means")
+    func expressions() throws {
+        let host = try client()
+        try host.push(FleetFixture.deploymentPath, "maximum: 100", "maximum: 90")
+        try host.git("tag", "v1")
+        try host.git("push", "-q", "origin", "v1")
+        try host.git("fetch", "-q")
+        let (plain, bare) = ("\(host.scratch.path)/plain", "\(host.scratch.path)/bare.git")
+        try host.git("clone", "-q", host.bare, plain)
+        try host.git("clone", "-q", "--bare", host.bare, bare)
+        let expressions = [
+            "HEAD~1", "HEAD^", "HEAD^1", "main~1", "main^", "v1~1", "v1^", "@~1", "@^", "HEAD~1^{commit}", "v1~1^{}",
+        ]
+        for place in [host.bare, host.work, plain, bare] {
+            let before = try #require(
+                run("git", ["rev-parse", "main~1"], in: place).output.split(separator: "\n").first.map(String.init)
+            )
+            for command in [["plan", "--env", "prod"], ["validate", "--rev"]] {
+                let expected = try run(Host.ensign, command + [before], in: place)
+                #expect(expected.status != 1, "\(place): \(expected.errors)")
+                for expression in expressions {
+                    let result = try run(Host.ensign, command + [expression], in: place)
+                    #expect(result.status == expected.status, "\(place) \(command) \(expression): \(result.errors)")
+                    #expect(
+                        result.output.replacingOccurrences(of: expression, with: before) == expected.output,
+                        "\(place) \(command) \(expression)"
+                    )
+                }
+                for expression in ["main@{0}", "@{-1}", "HEAD~99", "main^{tree}", "..", "~", "a b", "x~1"] {
+                    let result = try run(Host.ensign, command + [expression], in: place)
+                    #expect(result.status != 1, "\(place) \(command) \(expression): \(result.errors)")
+                }
+            }
+        }
+    }
+
     @Test("All that happens to an agent in one run is shown: the end of git's stop, and the version that comes with it")
     func further() throws {
         let host = try Host(fleet: FleetFixture())
