@@ -243,6 +243,27 @@ struct SessionTests {
         #expect(fleet.target.nodes == before)
     }
 
+    @Test("A refusal is on record once, whatever else is recorded while its commit is the newest")
+    func refusedOnce() throws {
+        let fleet = try TestFleet()
+        try fleet.reconcile()
+        fleet.environment(rollout: TestFleet.rollouts[0], more: "  no-such-field: 1\n")
+        try fleet.commit("invalid")
+        try fleet.reconcile()
+        for _ in 0..<2 {
+            _ = try halt(fleet)
+            try fleet.reconcile()
+            #expect(try kinds(fleet).filter { $0 == .refused }.count == 1)
+        }
+        #expect(try kinds(fleet).contains(.halt))
+        // Another commit, and the first after one was accepted.
+        fleet.environment(rollout: TestFleet.rollouts[0], more: "  no-such-field: 2\n")
+        try fleet.commit("invalid, too")
+        try fleet.reconcile()
+        try fleet.reconcile()
+        #expect(try kinds(fleet).filter { $0 == .refused }.count == 2)
+    }
+
     @Test("A target that cannot be used is said, and nothing is recorded that did not happen")
     func obstacle() throws {
         let fleet = try TestFleet()

@@ -121,16 +121,16 @@ extension ReconcileSession {
         return known == SettledCommit(desired: desired, entry: tip.commit, version: reconciler.actor.version)
     }
 
-    /// Records a refusal, once for each reason and commit. Before genesis there is no place to record it.
+    /// Records a refusal, once for each reason and commit: whatever else is recorded meanwhile, the newest refusal since
+    /// another commit was accepted says it still. Before genesis there is no place to record it.
     private mutating func refuse(_ purpose: Entry.Reason.Purpose, message: String, source: Entry.Source) throws {
         guard let tip else { return }
         var isRecorded = false
         try ledger.walk(from: tip) { entry in
-            guard entry.entry.kind == .refused || entry.entry.kind == .drift else { return false }
-            isRecorded =
-                entry.entry.kind == .refused && entry.entry.reason.purpose == purpose
-                && entry.entry.source?.commit == source.commit
-            return !isRecorded
+            guard entry.acceptedSource == tip.acceptedSource else { return false }
+            guard entry.entry.kind == .refused else { return true }
+            isRecorded = entry.entry.reason.purpose == purpose && entry.entry.source?.commit == source.commit
+            return false
         }
         guard !isRecorded else { return }
         var draft = draft(
