@@ -40,7 +40,7 @@ struct UserCommit {
         }
         if let present = try site.repository.reference(ref) {
             if try site.repository.commit(present).tree == site.repository.commit(commit).tree {
-                guard try site.repository.isAncestor(present, of: commit) else { return present }
+                guard try site.repository.isAncestor(present, of: commit) == true else { return present }
                 try Git.check(["update-ref", "-m", "ensign", ref, commit.description, present.description], in: site)
                 return commit
             }

@@ -154,8 +154,16 @@ struct Hooks {
             )
             return result.errors > 0 ? .invalid : .refused
         }
-        if old != .zero, try !site.repository.isAncestor(old, of: update.new) {
-            console.note("\(branch): history is rewritten: the old tip \(old.short) is no longer part of it")
+        if old != .zero {
+            switch try site.repository.isAncestor(old, of: update.new) {
+            case true?: break
+            case false?:
+                console.note("\(branch): history is rewritten: the old tip \(old.short) is no longer part of it")
+            case nil:
+                console.note(
+                    "\(branch): whether history is rewritten is not known: this repository is shallow (git fetch --unshallow)"
+                )
+            }
         }
         if let remote = site.settings.remote,
             try site.repository.finalName(of: site.settings.desiredRef) != site.repository.finalName(of: update.ref)

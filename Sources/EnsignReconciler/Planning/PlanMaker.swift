@@ -163,7 +163,7 @@ package struct PlanMaker {
             plan.declaredOnly = DeclaredOnly.names(settings, shared, hasGateway: hasGateway)
         }
         if let accepted = tip?.acceptedSource, let commit = resolved.desired.source.commit {
-            let lacks = !((try? site.repository.isAncestor(accepted, of: commit)) ?? true)
+            let lacks = (try? site.repository.isAncestor(accepted, of: commit)) == false
             let source = resolved.desired.source.name
             // Only the desired branch itself can be rewritten; any other may simply be behind.
             plan.historyRewritten = lacks && site.reconciles && source == site.settings.branch
