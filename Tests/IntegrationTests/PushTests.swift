@@ -182,6 +182,25 @@ import Testing
         try host.expectSound()
     }
 
+    @Test("What prune: false keeps is said by the push that removes it, and by each plan after it")
+    func keeping() throws {
+        let host = try Host()
+        try host.push("environments/prod/environment.yaml", "prune: true", "prune: false")
+        try host.git("rm", "-q", "environments/prod/agents/sales/crm-hygiene.yaml")
+        try host.git("commit", "-q", "-m", "Remove one")
+        let push = try host.tryGit("push", "-q", "origin", "main")
+        let kept = "sales/crm-hygiene  no longer declared, kept: prune is off"
+        #expect(push.errors.contains(kept), "\(push.errors)")
+        for _ in 0..<2 {
+            #expect(try host.ensign("plan", "--env", "prod").output.contains(kept))
+            #expect(try host.ensign("reconcile", "--env", "prod").status == 0)
+        }
+        let warm = try host.ensign("plan", "--env", "prod", "--output", "json").output
+        try FileManager.default.removeItem(atPath: "\(host.bare)/ensign/cache")
+        #expect(try host.ensign("plan", "--env", "prod", "--output", "json").output == warm)
+        #expect(try host.liveFiles()["agents/sales/crm-hygiene.json"] != nil)
+    }
+
     @Test("Bundles stay for keepFor after their last route, and go with a later change")
     func bundlesExpire() throws {
         let host = try Host()

@@ -225,7 +225,7 @@ struct Hooks {
         let decision = try situation.decide(desired, fallsBack: false)
         guard var plan = decision.shown else { return [] }
         plan.addEvidence(site, now: invocation.now)
-        if !plan.hasDifferences, plan.waiting.isEmpty, plan.refusal == nil {
+        if !plan.hasDifferences, plan.waiting.isEmpty, plan.kept.isEmpty, plan.refusal == nil {
             console.note("\(environment): no changes")
             for warning in plan.warnings { console.note("\(environment): warning: \(warning.onOneLine)") }
         } else {

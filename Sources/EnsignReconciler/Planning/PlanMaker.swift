@@ -83,10 +83,10 @@ package struct PlanMaker {
             found[agent] = deployment?.uses
             resolved.items.append(try Self.item(agent, deployment, gateway))
         }
+        for agent in try undeclared(compiler) where !looked.contains(agent) {
+            resolved.items.append(DesiredAgent(agent: agent, compiled: nil))
+        }
         if !shared.isEmpty {
-            for agent in try undeclared(compiler) where !looked.contains(agent) {
-                resolved.items.append(DesiredAgent(agent: agent, compiled: nil))
-            }
             try compiler.checkFolder()
             for case .team(let team) in shared where try compiler.deploys(team) { _ = try fleet.team(team) }
             resolved.uses = try uses(resolved.desired, compiler, found)
@@ -94,7 +94,8 @@ package struct PlanMaker {
         resolved.findings = fleet.findings + (try cycles(compiler, resolved.items))
     }
 
-    /// Agents that are live although the commit does not declare them: what they share with others may give them less.
+    /// Agents that are live although the commit does not declare them: a plan names them, and what they share with others
+    /// may give them less.
     private func undeclared(_ compiler: EnvironmentCompiler) throws -> [AgentID] {
         guard try compiler.fleet.environment(environment)?.value?.prune == false else { return [] }
         return try recorded.agents().filter { try !compiler.fleet.deploys($0, in: environment) }
