@@ -57,7 +57,11 @@ package struct Completer: Sendable {
             return matching(names(option.kind).map { Candidate(word: prefix + $0.word) })
         }
         if current.hasPrefix("-") {
-            return matching(options.map { Candidate(word: "--\($0.name)", meaning: $0.summary) })
+            // What would be refused is not offered.
+            let options = options.filter { option in
+                arguments.first.map { option.use.with?.contains($0) ?? true } ?? true
+            }
+            return matching(options.map { Candidate(word: "--\($0.name)", meaning: $0.summaryWithUse) })
         }
         guard let verb else {
             return matching(program.verbs.map { Candidate(word: $0.name, meaning: $0.summary) })

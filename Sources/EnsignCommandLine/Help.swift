@@ -39,7 +39,7 @@ package struct Help: Sendable {
             text += "\nARGUMENTS:\n" + Self.table(verb.arguments.map { ($0.name, $0.summary) })
         }
         let options = verb.options + Parser.outputOption(verb) + program.common
-        text += "\nOPTIONS:\n" + Self.table(options.map { (Self.fullLabel($0), $0.summary) })
+        text += "\nOPTIONS:\n" + Self.table(options.map { (Self.fullLabel($0), $0.summaryWithUse) })
         if !verb.examples.isEmpty {
             text += "\nEXAMPLES:\n"
             for example in verb.examples { text += "  \(example.command)\n      \(example.meaning)\n" }

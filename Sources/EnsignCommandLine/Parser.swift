@@ -37,6 +37,7 @@ package struct Parser: Sendable {
         let place = firstVerb(words)
         let verb = place.flatMap { program.verb(named: words[$0]) }
         if let verb, let place, verb.passesOn != nil {
+            if let before = words[..<place].first { return try self.before(before, verb) }
             let arguments = Array(words[(place + 1)...])
             return .run(Invocation(program: program, verb: verb, values: [:], arguments: arguments, console: console))
         }
@@ -76,6 +77,16 @@ package struct Parser: Sendable {
         return .run(Invocation(program: program, verb: verb, values: values, arguments: arguments, console: console))
     }
 
+    /// A word before the name of a verb that passes on what follows it: the other program would never see it.
+    private func before(_ word: String, _ verb: Verb) throws(UsageError) -> Result {
+        if word == "-h" || word == "--help" { return .help(verb) }
+        throw UsageError(
+            message: "'\(word)' is before '\(verb.name)', which takes none of the options of \(program.name)",
+            hint: "what the other program is to get stands behind: \(program.name) \(verb.name) ...",
+            verb: verb.name
+        )
+    }
+
     /// The option's value, from the same word or the next one; empty for an option that takes none.
     private func value(
         of option: Option,
@@ -101,6 +112,9 @@ package struct Parser: Sendable {
         }
         if option.kind == .setting, !value.contains("=") {
             throw UsageError(message: "'\(value)' is not KEY=VALUE", verb: verb?.name)
+        }
+        if let slip = option.slip?(value) {
+            throw UsageError(message: slip.message, hint: slip.hint, verb: verb?.name)
         }
         return value
     }
@@ -189,11 +203,32 @@ package struct Parser: Sendable {
                 )
             }
         }
+        try checkUse(arguments, values, verb)
         for option in verb.options where option.isRequired && values[option.name] == nil {
             throw UsageError(
                 message: "'\(verb.name)' needs --\(option.name) \(option.value ?? "")",
                 verb: verb.name
             )
+        }
+    }
+
+    /// What is given must mean something there.
+    private func checkUse(
+        _ arguments: [String],
+        _ values: [String: [String]],
+        _ verb: Verb
+    ) throws(UsageError) {
+        let first = arguments.first
+        for (value, argument) in zip(arguments, verb.arguments) {
+            guard let first, let choices = argument.with, !choices.contains(first) else { continue }
+            throw UsageError(
+                message: "'\(verb.name) \(first)' does not know what to do with '\(value)'",
+                verb: verb.name
+            )
+        }
+        for option in verb.options where values[option.name] != nil {
+            guard let objection = option.objection(verb, first, values) else { continue }
+            throw UsageError(message: objection, verb: verb.name)
         }
     }
 }

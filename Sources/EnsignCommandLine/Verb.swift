@@ -81,19 +81,23 @@ package struct Argument: Sendable {
     /// Whether it may be given several times; only the last argument.
     package var isRepeatable: Bool
     package var kind: ValueKind
+    /// The choices of the first argument that it is for; nil for all.
+    package var with: [String]?
 
     package init(
         name: String,
         summary: String,
         isRequired: Bool = true,
         isRepeatable: Bool = false,
-        kind: ValueKind = .text
+        kind: ValueKind = .text,
+        with: [String]? = nil
     ) {
         self.name = name
         self.summary = summary
         self.isRequired = isRequired
         self.isRepeatable = isRepeatable
         self.kind = kind
+        self.with = with
     }
 }
 
@@ -110,6 +114,9 @@ package struct Option: Sendable {
     package var kind: ValueKind
     package var isRepeatable: Bool
     package var isRequired: Bool
+    package var use: OptionUse
+    /// Says what is wrong with a value, and a hint; nil where any value will do.
+    package var slip: (@Sendable (String) -> (message: String, hint: String?)?)?
 
     package init(
         name: String,
@@ -118,7 +125,9 @@ package struct Option: Sendable {
         value: String? = nil,
         kind: ValueKind = .text,
         isRepeatable: Bool = false,
-        isRequired: Bool = false
+        isRequired: Bool = false,
+        use: OptionUse = .anywhere,
+        slip: (@Sendable (String) -> (message: String, hint: String?)?)? = nil
     ) {
         self.name = name
         self.short = short
@@ -127,6 +136,8 @@ package struct Option: Sendable {
         self.kind = kind
         self.isRepeatable = isRepeatable
         self.isRequired = isRequired
+        self.use = use
+        self.slip = slip
     }
 
     package static let quiet = Option(

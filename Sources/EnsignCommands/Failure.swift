@@ -117,7 +117,8 @@ extension SystemError {
         switch code {
         case EWOULDBLOCK: ["another ensign holds the lock; see what runs with: ps -C ensign"]
         case ENOSPC, EDQUOT: ["make room and run it again: the next run ends what this one began"]
-        case EACCES, EPERM, EROFS: ["run it as the repository's owner"]
+        case EACCES, EPERM, EROFS:
+            ["look at who owns what it names, and at its mode; the repository's owner may change both"]
         default: []
         }
     }

@@ -342,9 +342,9 @@ struct Scaffold {
         for path in paths {
             let place = try place(of: path)
             guard let folder = Files.parent(of: place), let bytes = files[path] else { continue }
-            try Files.makeDirectories(folder)
+            try Files.makeDirectories(folder, mode: nil)
             Files.removeLeftovers(in: folder, now: invocation.now)
-            guard try Files.create(place, with: bytes, mode: 0o644) else {
+            guard try Files.create(place, with: bytes, mode: nil) else {
                 throw Refusal(message: "\(path) exists already")
             }
             invocation.console.line(path)

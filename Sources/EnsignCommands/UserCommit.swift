@@ -22,7 +22,14 @@ struct UserCommit {
         var arguments = ["commit-tree", tree.description, "-p", parent.description, "-F", "-"]
         // commit-tree is plumbing and ignores commit.gpgSign, which people mean for every commit.
         if try site.configuration.bool("commit.gpgsign") == true { arguments.append("-S") }
-        let output = try Git.check(arguments, in: site, input: message)
+        let output: String
+        do { output = try Git.check(arguments, in: site, input: message) } catch let failure as Git.CommandFailure {
+            guard try Git.run(["var", "GIT_COMMITTER_IDENT"], in: site).status != 0 else { throw failure }
+            throw Failure(
+                message: failure.description,
+                hints: ["git config user.email ADDRESS, and user.name NAME, say who commits"]
+            )
+        }
         guard let commit = ObjectID(output.prefix(40)) else { throw Failure(message: "git commit-tree gave no commit") }
         return commit
     }
@@ -33,7 +40,11 @@ struct UserCommit {
     /// - Throws: ``Refusal`` when a branch of that name has something else, and when none can have it.
     func branch(_ name: String, at commit: ObjectID) throws -> ObjectID {
         let ref = "refs/heads/\(name)"
-        guard !name.hasPrefix("-"), (try? Git.check(["check-ref-format", ref], in: site)) != nil else {
+        // Git takes the word for itself: what it makes of '@{-1}' is another name.
+        let taken = try? Git.check(["check-ref-format", "--branch", name], in: site)
+        // With these the branch could be made, and most that names it afterwards would mean something else.
+        let isAnother = ["HEAD", "@"].contains(name) || name.hasPrefix("refs/")
+        guard !isAnother, taken.map({ $0.split(separator: "\n").first.map(String.init) == name }) == true else {
             throw Refusal(
                 message: "\(name.quoted(utf8: 100)) cannot be the name of a branch: git help check-ref-format"
             )

@@ -30,6 +30,13 @@ package struct GitConfiguration: Sendable {
         ) { $1 }
     }
 
+    /// The same with values of the command line, which win.
+    func setting(_ overrides: [(key: String, value: String)]) -> GitConfiguration {
+        var configuration = self
+        for (key, value) in overrides { configuration.values[Settings.normalized(key)] = value }
+        return configuration
+    }
+
     /// A boolean; nil when it is not set.
     ///
     /// - Throws: ``SettingsError`` when it is not a boolean.

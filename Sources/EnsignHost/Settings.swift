@@ -22,7 +22,7 @@ package struct Settings: Sendable, Hashable {
     }
 
     /// Git compares section and variable names without case, and subsections with it.
-    private static func normalized(_ key: String) -> String {
+    static func normalized(_ key: String) -> String {
         guard let first = key.firstIndex(of: "."), let last = key.lastIndex(of: ".") else { return key.lowercased() }
         return key[..<first].lowercased() + key[first..<last] + key[last...].lowercased()
     }

@@ -11,6 +11,8 @@ package struct Site {
     package let settings: Settings
     package let configuration: GitConfiguration
     package let files: LedgerFiles
+    /// What git gets with each command: settings of the command line, for this call.
+    let settingsOfGit: [(key: String, value: String)]
     /// The target that replaces the directory in the settings; nil except in tests.
     package var substitute: (any Target)?
     /// Runs stock git.
@@ -25,7 +27,8 @@ package struct Site {
 
     package init(_ opening: Repository.Opening, overrides: [(key: String, value: String)] = []) throws {
         repository = try opening.open()
-        configuration = try GitConfiguration.read(repository)
+        settingsOfGit = overrides.filter { SettingsForOneCall.isOfGit(Settings.normalized($0.key)) }
+        configuration = try GitConfiguration.read(repository).setting(settingsOfGit)
         settings = try Settings(configuration: configuration.values, overrides: overrides)
         files = LedgerFiles(commonDirectory: repository.commonDirectory)
     }

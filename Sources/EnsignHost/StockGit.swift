@@ -45,7 +45,8 @@ package enum Git {
         environment["GIT_TERMINAL_PROMPT"] = "0"
         var process = Subprocess(
             "git",
-            ["--git-dir", site.gitDirectory] + arguments,
+            ["--git-dir", site.gitDirectory] + site.settingsOfGit.flatMap { ["-c", "\($0.key)=\($0.value)"] }
+                + arguments,
             environment: environment,
             input: Array(input.utf8),
             deadline: deadline

@@ -40,9 +40,14 @@ package struct LedgerFiles: Sendable, Hashable {
         try (Files.list("\(root)/high-water") ?? []).filter { Name.isValid($0) }
     }
 
-    /// Environments that have a key in its usual place, sorted.
+    /// Environments that have a key in its usual place, sorted; none for an account that may not look there.
     package func keyedEnvironments() throws -> [String] {
-        try (Files.list("\(root)/keys") ?? []).filter { Name.isValid($0) }
+        let names: [String]?
+        do throws(SystemError) { names = try Files.list("\(root)/keys") } catch {
+            guard error.isDenied else { throw error }
+            return []
+        }
+        return (names ?? []).filter { Name.isValid($0) }
     }
 
     /// The folders that `init` makes; only the owner may read keys.

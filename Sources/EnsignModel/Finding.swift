@@ -74,6 +74,11 @@ extension Finding {
 }
 
 extension Finding {
+    /// The answer of a question that manifests leave without one, because they are not valid.
+    package static func invalid(_ findings: [Finding]) -> JSONValue {
+        ["v": 1, "valid": false, "findings": .array(findings.map(\.json))]
+    }
+
     package var json: JSONValue {
         [
             "severity": .string(severity.rawValue), "code": .string(code),

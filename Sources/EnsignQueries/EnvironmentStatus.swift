@@ -168,7 +168,7 @@ package struct EnvironmentStatus: Sendable {
             "observed": observed?.json ?? .null,
             "telemetry": reading?.json ?? .null,
             "haltsNotRecorded": .integer(Int64(pending.pending.count)),
-            "ageSeconds": age.map { .integer(max(0, $0)) } ?? .null,
+            "ageSeconds": age.map { .integer($0) } ?? .null,
         ]
     }
 }

@@ -177,38 +177,6 @@ extension LiveAgents.Row {
     }
 }
 
-// MARK: - Filters
-
-/// Which agents are asked for; every condition that is set must hold.
-package struct AgentFilter: Sendable, Hashable {
-    package var team: String?
-    /// Labels with their values.
-    package var labels: [String: String] = [:]
-    /// `<provider>/<name>` or the name alone.
-    package var model: String?
-    package var tool: String?
-
-    package init() {}
-
-    package var isEmpty: Bool { self == AgentFilter() }
-
-    func matches(team: String) -> Bool { self.team == nil || self.team == team }
-
-    func matches(labels: [String: String], model: Model?, tools: [String]) -> Bool {
-        self.labels.allSatisfy { labels[$0.key] == $0.value }
-            && (self.model.map { wanted in model.map { $0.isNamed(wanted) } ?? false } ?? true)
-            && (tool.map(tools.contains) ?? true)
-    }
-
-    fileprivate func matches(_ row: LiveAgents.Row) -> Bool {
-        guard matches(team: row.agent.team) else { return false }
-        guard !labels.isEmpty || model != nil || tool != nil else { return true }
-        return row.bundles.contains {
-            matches(labels: $0.labels, model: $0.model, tools: $0.tools.map(\.tool))
-        }
-    }
-}
-
 extension LiveAgents {
     /// The agents of which a version that sessions have fulfils the filter.
     package func filtered(_ filter: AgentFilter) -> LiveAgents {
@@ -247,12 +215,5 @@ extension LiveAgents.Row {
             "mode": mode.map { .string($0.rawValue) } ?? .null,
             "tools": .array((bundle?.tools.map(\.tool) ?? []).sorted().map { .string($0) }),
         ]
-    }
-}
-
-extension Model {
-    /// Whether it, or one of its fallbacks, is called so: `<provider>/<name>` or the name alone.
-    fileprivate func isNamed(_ text: String) -> Bool {
-        ([self] + fallbacks).contains { $0.key == text || $0.name == text }
     }
 }

@@ -6,13 +6,22 @@ package import EnsignPlanner
 /// A plan, or a comparison of two sides, for whoever must agree to it.
 package struct PlanReport: Sendable {
     package var plan: Plan
+    /// What was found in the manifests that it is of; nil where nobody looked, as in a comparison.
+    package var findings: [Finding]?
 
-    package init(_ plan: Plan) {
+    package init(_ plan: Plan, findings: [Finding]? = nil) {
         self.plan = plan
+        self.findings = findings
     }
 
     /// - Throws: ``GitError`` when a prompt's two texts cannot be compared.
     package func json() throws -> JSONValue {
+        guard var object = try planned().object else { return .null }
+        object["findings"] = findings.map { .array($0.map(\.json)) }
+        return .object(object)
+    }
+
+    private func planned() throws -> JSONValue {
         [
             "v": 1, "environment": .string(plan.environment),
             "source": [
@@ -67,10 +76,9 @@ package struct PlanReport: Sendable {
     ///
     /// - Parameter meanwhile: What goes on by the last accepted commit; nil for nothing.
     package static func invalid(_ findings: [Finding], meanwhile: Plan?) throws -> JSONValue {
-        [
-            "v": 1, "valid": false, "findings": .array(findings.map(\.json)),
-            "meanwhile": try meanwhile.map { try PlanReport($0).json() } ?? .null,
-        ]
+        guard var object = Finding.invalid(findings).object else { return .null }
+        object["meanwhile"] = try meanwhile.map { try PlanReport($0).json() } ?? .null
+        return .object(object)
     }
 
     private func json(_ planned: PlannedChange) throws -> JSONValue {

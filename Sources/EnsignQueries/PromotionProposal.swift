@@ -196,7 +196,9 @@ private struct Finder {
             )
         }
         guard try fleet.agentVersions(agent).contains(version) else {
-            throw PromotionProposal.Obstacle(message: "'\(agent)' has no version \(version)", isRefusal: false)
+            let reason = "'\(agent)' has no version \(version)"
+            guard request.agent == nil else { throw PromotionProposal.Obstacle(message: reason, isRefusal: false) }
+            throw PromotionProposal.LeftOut(agent: agent, reason: reason, hint: "")
         }
         return version
     }

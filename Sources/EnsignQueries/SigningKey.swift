@@ -3,6 +3,7 @@ package import EnsignHost
 import EnsignLedger
 package import EnsignModel
 import EnsignPolicy
+import EnsignSystem
 
 /// A key that may sign an environment's ledger.
 package struct SigningKey: Sendable, Hashable {
@@ -28,7 +29,7 @@ package struct SigningKey: Sendable, Hashable {
             SigningKey(environment: environment, line: $0.line, from: $0.from, to: $0.to)
         }
         guard keys.isEmpty else {
-            let next = try KeyRotation.prepared(site, environment)?.line
+            let next = try isHidden(site, environment) ? nil : KeyRotation.prepared(site, environment)?.line
             // One that the newest entry hands over to is listed already.
             guard let next, !keys.contains(where: { $0.line == next }) else { return keys }
             return keys + [SigningKey(environment: environment, line: next, from: nil, to: nil)]
@@ -36,6 +37,14 @@ package struct SigningKey: Sendable, Hashable {
         let path = site.settings.signingKey(environment, site.files)
         guard let key = try LedgerKey.load(environment, path: path) else { return [] }
         return [SigningKey(environment: environment, line: key.publicKey.line, from: 0, to: nil)]
+    }
+
+    /// Whether this account may not see a key that is prepared: private keys are their owner's.
+    package static func isHidden(_ site: Site, _ environment: String) throws -> Bool {
+        do { _ = try KeyRotation.prepared(site, environment) } catch let error as SystemError where error.isDenied {
+            return true
+        }
+        return false
     }
 
     /// The name in front of the key in `allowed_signers`.

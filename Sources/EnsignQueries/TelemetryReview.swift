@@ -115,7 +115,8 @@ package struct TelemetryReview: Sendable {
 
     /// Opens a file, or a folder as `ensign.<env>.telemetry` names one.
     static func open(_ path: String) throws -> Opened {
-        guard let status = try Files.status(path) else { throw Failure.missing }
+        // Whoever names a link means what is behind it.
+        guard let path = Files.canonical(path), let status = try Files.status(path) else { throw Failure.missing }
         var limits = TelemetryReader.Limits()
         limits.describes = true
         if status.kind == .directory {

@@ -62,20 +62,23 @@ package struct ToolHolders: Sendable {
         operation: String?,
         today: CalendarDate
     ) throws -> ToolHolders {
-        var holders: [Holder] = []
+        var (holders, halted): ([Holder], [Holder]) = ([], [])
         var bundles: [AgentID: [Bundle]] = [:]
         // Reports no findings: what is wrong elsewhere is not asked about.
         let policy = try Fleet(snapshot: fleet.snapshot, today: today).policy(of: environment)
         let compiler = EnvironmentCompiler(fleet: fleet, environment: environment)
         for agent in try fleet.deployedAgents(in: environment) {
-            guard let resolved = try compiler.resolve(agent), let texts = resolved.loaded.texts,
-                !resolved.deployment.halted
-            else { continue }
+            guard let resolved = try compiler.resolve(agent), let texts = resolved.loaded.texts else { continue }
             let bundle = Compiler.bundle(resolved, texts)
-            bundles[agent] = [bundle]
             let asked = Question(tool: tool, operation: operation, today: today, policy: policy)
-            holders += try asked.holders(bundle, weight: nil) { operation in
+            let own = try asked.holders(bundle, weight: nil) { operation in
                 resolved.permissions.first { $0.tool == tool && $0.operation == operation }
+            }
+            if resolved.deployment.halted {
+                halted += own
+            } else {
+                bundles[agent] = [bundle]
+                holders += own
             }
         }
         let direct = Dictionary(grouping: holders, by: \.agent)
@@ -84,7 +87,7 @@ package struct ToolHolders: Sendable {
                 holders += Question.through(agent, bundle, weight: nil, direct) { bundles[$0] ?? [] }
             }
         }
-        var found = ToolHolders(environment: environment, holders: holders.sorted())
+        var found = ToolHolders(environment: environment, holders: holders.sorted(), halted: halted)
         found.observed = bundles.values.joined().compactMap { Observed($0, weight: nil) }.sorted { $0.agent < $1.agent }
         return found
     }

@@ -125,10 +125,12 @@ package enum Files {
     }
 
     /// Makes a directory and those above it; existing ones stay as they are.
-    package static func makeDirectories(_ path: String, mode: mode_t = 0o755) throws(SystemError) {
-        if unsafe mkdir(path, mode) == 0 {
+    ///
+    /// - Parameter mode: Nil leaves it to the umask, as for all that people write.
+    package static func makeDirectories(_ path: String, mode: mode_t? = 0o755) throws(SystemError) {
+        if unsafe mkdir(path, mode ?? 0o777) == 0 {
             // The umask must not decide who can read the live directory or the keys.
-            _ = unsafe chmod(path, mode)
+            if let mode { _ = unsafe chmod(path, mode) }
             return
         }
         let code = errno
@@ -142,10 +144,10 @@ package enum Files {
         }
         try makeDirectories(parent, mode: mode)
         try attempt("make the directory \(path)") { () -> Int32 in
-            let status = unsafe mkdir(path, mode)
+            let status = unsafe mkdir(path, mode ?? 0o777)
             return status < 0 && errno == EEXIST ? 0 : status
         }
-        _ = unsafe chmod(path, mode)
+        if let mode { _ = unsafe chmod(path, mode) }
     }
 
     /// Makes a folder that this account alone can look into.
@@ -163,11 +165,13 @@ package enum Files {
 
     /// Writes a file so that readers see the old bytes or the new ones, never anything in between.
     ///
-    /// - Parameter durable: true waits for the disk, file and directory.
+    /// - Parameters:
+    ///   - mode: Nil leaves it to the umask, as for all that people write.
+    ///   - durable: true waits for the disk, file and directory.
     package static func replace(
         _ path: String,
         with bytes: [UInt8],
-        mode: mode_t = 0o644,
+        mode: mode_t? = 0o644,
         durable: Bool = true
     ) throws(SystemError) {
         let temporary = temporaryName(for: path)
@@ -175,10 +179,10 @@ package enum Files {
             let file = try FileDescriptor(
                 temporary,
                 O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW,
-                mode: mode,
+                mode: mode ?? 0o666,
                 operation: "write \(path)"
             )
-            try attempt("set the mode of \(path)") { fchmod(file.number, mode) }
+            if let mode { try attempt("set the mode of \(path)") { fchmod(file.number, mode) } }
             try file.write(bytes, to: path)
             if durable { try file.sync(path) }
             try attempt("replace \(path)") { unsafe Glibc.rename(temporary, path) }
@@ -221,18 +225,19 @@ package enum Files {
 
     /// Creates a file that must not exist yet, whole and durable: nobody ever sees a piece of it, whatever happens.
     ///
+    /// - Parameter mode: Nil leaves it to the umask, as for all that people write.
     /// - Returns: false when it does.
-    package static func create(_ path: String, with bytes: [UInt8], mode: mode_t) throws(SystemError) -> Bool {
+    package static func create(_ path: String, with bytes: [UInt8], mode: mode_t?) throws(SystemError) -> Bool {
         if try status(path) != nil { return false }
         let temporary = temporaryName(for: path)
         do throws(SystemError) {
             let file = try FileDescriptor(
                 temporary,
                 O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW,
-                mode: mode,
+                mode: mode ?? 0o666,
                 operation: "create \(path)"
             )
-            try attempt("set the mode of \(path)") { fchmod(file.number, mode) }
+            if let mode { try attempt("set the mode of \(path)") { fchmod(file.number, mode) } }
             try file.write(bytes, to: path)
             try file.sync(path)
             try attempt("create \(path)") { renameNew(temporary, path) }

@@ -22,6 +22,9 @@ package struct SystemError: Error, Sendable, Hashable, CustomStringConvertible {
     /// Whether somebody else holds a lock.
     package var isBusy: Bool { code == EWOULDBLOCK }
 
+    /// Whether this account may not do it.
+    package var isDenied: Bool { code == EACCES || code == EPERM }
+
     package var isMissing: Bool { code == ENOENT || code == ENOTDIR }
 
     /// Whether the disk, or the share of it that this account may use, is full.

@@ -54,10 +54,10 @@ struct ParserTests {
 
     @Test("Short forms are the same options")
     func short() throws {
-        let invocation = try run("status", "-o", "json", "-q", "-c", "a.b=c")
+        let invocation = try run("status", "-o", "json", "-q", "-c", "ensign.branch=c")
         #expect(invocation.format == .json)
         #expect(invocation.isQuiet)
-        #expect(invocation.overrides.map(\.key) == ["a.b"])
+        #expect(invocation.overrides.map(\.key) == ["ensign.branch"])
         #expect(invocation.overrides.map(\.value) == ["c"])
     }
 

@@ -82,7 +82,7 @@ struct LiveQueryTests {
         filter.team = "sales"
         #expect(try live().filtered(filter).rows.isEmpty)
         filter = AgentFilter()
-        filter.labels = ["nobody": "has it"]
+        filter.labels = ["nobody": ["has it"]]
         #expect(try live().filtered(filter).rows.isEmpty)
     }
 

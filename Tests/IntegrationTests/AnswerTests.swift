@@ -31,6 +31,21 @@ import Testing
         #expect(who.errors.contains("their manifests are invalid"))
     }
 
+    @Test("Agents that a revision halts are told apart, as those that are halted now")
+    func halted() throws {
+        let host = try Host(fleet: FleetFixture())
+        try host.push(FleetFixture.deploymentPath, "version: 1.0.0", "version: 1.0.0\n  halted: true")
+        for place in [[], ["--rev", "main"]] {
+            let words = ["who-can", "crm.update", "--env", "prod"] + place
+            let text = try host.ensign(arguments: words)
+            #expect(text.status == 0 && !text.output.contains("support/triage"), "\(place): \(text.output)")
+            let sentence = "support/triage 1.0.0 is halted; resumed it may call crm.update"
+            #expect(text.errors.contains(sentence), "\(place): \(text.errors)")
+            let json = try host.ensign(arguments: words + ["-o", "json"]).output
+            #expect(json.contains(#/"halted": \[\n +{/#), "\(place): \(json)")
+        }
+    }
+
     @Test("drift in a developer's clone says that there is nothing to compare")
     func drift() throws {
         let host = try Host(fleet: FleetFixture())

@@ -57,6 +57,31 @@ import Testing
         #expect(result.output == "check\n", "\(result.output)\(result.errors)")
     }
 
+    @Test(
+        "Bash's quotes, backslashes and home folder are read as bash reads them",
+        arguments: [
+            #"--repo "a dir" --env pr"#, #"--repo 'a dir' --env pr"#, #"--repo a\ dir --env pr"#,
+            "--repo ~/dir --env pr",
+            #"--repo "a dir" --env "pr"#, #"--repo="a dir" --env 'pr"#, #"--repo "a"\ 'dir' --env pr"#,
+        ]
+    )
+    func quoted(_ words: String) throws {
+        let scratch = try ScratchDirectory()
+        for folder in ["a dir", "dir"] { try FleetFixture().write(to: folder, in: scratch) }
+        try scratch.write("line", "ensign status \(words)")
+        let script = """
+            source <('\(Host.ensign)' completion bash)
+            COMP_LINE="$(cat line)"
+            COMP_POINT=${#COMP_LINE}
+            _ensign
+            printf '%s\\n' "${COMPREPLY[@]}"
+            """
+        let path = (Host.ensign as NSString).deletingLastPathComponent + ":/usr/bin:/bin"
+        let environment = ["PATH": path, "HOME": scratch.path]
+        let result = try run("bash", ["--norc", "-c", script], in: scratch.path, environment: environment)
+        #expect(result.output == "prod\n" && result.errors.isEmpty, "\(words): \(result.output)\(result.errors)")
+    }
+
     @Test("Where ensign-gateway is not installed nothing is offered, and nothing is said")
     func alone() throws {
         let scratch = try ScratchDirectory()

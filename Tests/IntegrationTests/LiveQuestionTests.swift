@@ -92,6 +92,14 @@ import Testing
         for (key, value) in try #require(triage["labels"] as? [String: String]) {
             #expect(try names("--label", "\(key)=\(value)").contains("support/refund-triage"))
             #expect(try !names("--label", "\(key)=not-\(value)").contains("support/refund-triage"))
+            // Of two values for one label no agent has both.
+            for place in [[], ["--env", "prod"]] {
+                for order in [[value, "x"], ["x", value]] {
+                    let labels = order.flatMap { ["--label", "\(key)=\($0)"] }
+                    let both = try host.ensign(arguments: ["get", "agents", "-q"] + place + labels)
+                    #expect(both.status == 0 && both.output.isEmpty, "\(place) \(labels): \(both.output)")
+                }
+            }
         }
         #expect(try host.ensign("get", "agents", "--label", "x").status == 64)
         #expect(try host.ensign("get", "tools", "--team", "it").status == 64)

@@ -136,4 +136,40 @@ import Testing
             #expect(result.errors.contains("warning: main is 1 commit behind origin/main, and this is made from it"))
         }
     }
+
+    @Test(
+        "A name that git would take for something else is none of a branch, for every command that makes one",
+        arguments: ["HEAD", "@", "refs/heads/x", "refs/x", "-x", "a..b", "x.lock", "@{-1}", ""]
+    )
+    func branchName(_ name: String) throws {
+        let host = try Host(fleet: FleetFixture())
+        try host.edit(FleetFixture.deploymentPath, "maximum: 100", "maximum: 50")
+        try host.git("commit", "-q", "-a", "-m", "Less")
+        // What '@{-1}' would stand for.
+        try host.git("switch", "-q", "-c", "other")
+        try host.git("switch", "-q", "main")
+        let before = try host.git("for-each-ref")
+        let result = try host.ensignInWork("rollback", "support/triage", "--env", "prod", "--branch", name)
+        #expect(result.status == 4 && result.errors.contains("cannot be the name of a branch"), "\(result.errors)")
+        #expect(try host.git("for-each-ref") == before)
+    }
+
+    @Test("Who commits may be said on the command line")
+    func committer() throws {
+        let host = try Host(fleet: FleetFixture())
+        try host.edit(FleetFixture.deploymentPath, "maximum: 100", "maximum: 50")
+        try host.git("commit", "-q", "-a", "-m", "Less")
+        // What the environment says would win, as in git.
+        let names = ["GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"]
+        let rollback = ["rollback", "support/triage", "--env", "prod"]
+        let known = ["-c", "user.name=Bob", "-c", "user.email=bob@example.com"]
+        let result = try run("env", names.flatMap { ["-u", $0] } + [Host.ensign] + known + rollback, in: host.work)
+        #expect(result.status == 0, "\(result.errors)")
+        let people = try host.git("log", "-1", "--format=%an <%ae> %cn <%ce>", "ensign/rollback/prod/support/triage")
+        #expect(people == "Bob <bob@example.com> Bob <bob@example.com>")
+        // Nobody: what to do is said.
+        try host.git("config", "user.useConfigOnly", "true")
+        let nobody = try run("env", names.flatMap { ["-u", $0] } + [Host.ensign] + rollback, in: host.work)
+        #expect(nobody.status == 1 && nobody.errors.contains("hint: git config user.email"), "\(nobody.errors)")
+    }
 }

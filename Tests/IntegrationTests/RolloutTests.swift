@@ -57,6 +57,42 @@ import Testing
         #expect(try host.ensign("rollout", "status", "--env", "prod").output == "prod: no rollout is under way\n")
     }
 
+    @Test("A blank reason is none, for every command that records one")
+    func blankReason() throws {
+        let host = try Host(fleet: FleetFixture())
+        let before = try host.entries().count
+        for words in [
+            ["halt", "support/triage"], ["resume", "support/triage"], ["rollback", "support/triage", "--now"],
+            ["rollout", "pause", "support/triage"], ["rollout", "resume", "support/triage"],
+            ["rollout", "promote", "support/triage"], ["rollout", "abort", "support/triage"],
+            ["rollout", "retry", "support/triage"], ["rollout", "override", "support/triage"],
+        ] {
+            for reason in ["", " ", "\t\n"] {
+                let result = try host.ensign(arguments: words + ["--env", "prod", "--reason", reason])
+                #expect(result.status == 64, "\(words): \(result.output)\(result.errors)")
+                #expect(result.errors.contains("--reason must say why"), "\(words): \(result.errors)")
+            }
+            #expect(try host.ensign(arguments: words + ["--env", "prod"]).status == 64, "\(words)")
+        }
+        #expect(try host.entries().count == before)
+    }
+
+    @Test("What is watched into a file is written once, also when somebody sees what is said beside it")
+    func watchedIntoFile() throws {
+        let host = try Host(fleet: FleetFixture())
+        let script = """
+            import pty, subprocess, sys
+            terminal, errors = pty.openpty()
+            done = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE, stderr=errors, timeout=60)
+            sys.stdout.buffer.write(done.stdout)
+            sys.exit(done.returncode)
+            """
+        let words = ["rollout", "status", "--env", "prod"]
+        let watched = try run("python3", ["-c", script, Host.ensign] + words + ["--watch"], in: host.bare)
+        #expect(watched.status == 0, "\(watched.errors)")
+        #expect(try watched.output == host.ensign(arguments: words).output)
+    }
+
     @Test("An abort sends everyone back and quarantines; a retry starts again; pause stops the clock")
     func operators() throws {
         let host = try host("{canary: {steps: [{weight: 20, hold: 1h}]}}")

@@ -21,6 +21,27 @@ import Testing
         return try #require(routes.last?["digest"] as? String)
     }
 
+    @Test("A link that is named is what it leads to; one that leads nowhere is missing")
+    func link() throws {
+        let host = try host()
+        let spans = try host.scratch.write("data/spans.jsonl", graph(0, bundle: nil))
+        for (name, place) in [("link.jsonl", spans), ("latest", spans), ("folder", "\(host.scratch.path)/data")] {
+            let link = "\(host.scratch.path)/\(name)"
+            try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: place)
+            for words in [["telemetry", "check"], ["discover", "--telemetry"]] {
+                let rest = words[0] == "telemetry" ? ["--env", "prod"] : []
+                let named = try host.ensign(arguments: words + [link] + rest)
+                let real = try host.ensign(arguments: words + [place] + rest)
+                #expect(named.status == real.status && named.output == real.output, "\(words) \(name): \(named.errors)")
+                #expect(!real.output.isEmpty)
+            }
+        }
+        let lost = "\(host.scratch.path)/lost.jsonl"
+        try FileManager.default.createSymbolicLink(atPath: lost, withDestinationPath: "\(host.scratch.path)/none")
+        let missing = try host.ensign("telemetry", "check", lost, "--env", "prod")
+        #expect(missing.status == 1 && missing.errors.contains("there is no file or folder"), "\(missing.errors)")
+    }
+
     private struct Span {
         var name: String
         var id: Int

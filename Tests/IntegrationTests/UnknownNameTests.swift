@@ -7,10 +7,22 @@ import Testing
     @Test("An environment that nothing knows is wrong use of the command line, for every command that takes one")
     func environments() throws {
         let host = try Host(fleet: FleetFixture())
-        for arguments in [
+        let calls = [
             ["verify"], ["log"], ["keys"], ["keys", "--rotate"], ["status"], ["drift"], ["plan"], ["reconcile"],
-            ["route", "support/triage", "--key", "k"], ["watch"], ["evidence", "support/triage"],
-        ] {
+            ["route", "support/triage", "--key", "k"], ["watch"], ["evidence", "support/triage"], ["notify"],
+            ["rollback", "support/triage"], ["rollback", "support/triage", "--now", "--reason", "x"],
+            ["get", "agents"],
+            ["halt", "--all", "--reason", "x"], ["resume", "--all", "--reason", "x"], ["rollout", "status"],
+            ["rollout", "pause", "support/triage", "--reason", "x"], ["who-can", "crm.find"],
+            ["check", "support/triage", "crm.find"], ["tighten", "support/triage"], ["telemetry", "check", "."],
+            ["diff", "main", "main"],
+        ]
+        // These two work on a work tree.
+        let verbs = try Set(GoldenTests.verbs).subtracting(["new", "dev"]).filter { verb in
+            try run(Host.ensign, ["help", verb], in: "/").output.contains("  --env ENV ")
+        }
+        #expect(Set(calls.map { $0[0] }) == verbs)
+        for arguments in calls {
             let result = try run(Host.ensign, arguments + ["--env", "nope"], in: host.bare)
             #expect(result.status == 64, "\(arguments): \(result.output)\(result.errors)")
             #expect(result.errors.contains("there is no environment 'nope'"), "\(arguments): \(result.errors)")
@@ -40,6 +52,8 @@ import Testing
             (["new", "deployment", "support/triage", "--env", "prodd"], "'prod'"),
             (["rollout", "stat"], "'status'"), (["diff", "prod", "deb"], "'dev'"),
             (["diff", "prodd", "dev"], "'prod'"),
+            (["rollback", "support/triage", "--env", "prd"], "'prod'"),
+            (["dev", "support/triage", "--env", "prd"], "'prod'"),
             (["halt", "--team", "suport", "--env", "prod", "--reason", "x"], "'support'"),
         ] {
             let result = try run(Host.ensign, words, in: host.work)
@@ -92,6 +106,27 @@ import Testing
         let host = try Host(fleet: FleetFixture())
         try host.hostGit("update-ref", "-d", "refs/ensign/ledger/prod")
         #expect(try host.ensign("verify", "--env", "prod").status == 5)
+    }
+
+    @Test("A version that an agent does not have is wrong use, and left out where all agents are meant")
+    func versions() throws {
+        let host = try Host(fleet: FleetFixture())
+        for version in ["9.9.9", "next"] {
+            let words = ["dev", "support/triage", "--env", "prod", "--version", version]
+            let dev = try run(Host.ensign, words, in: host.work)
+            #expect(dev.status == 64 && dev.errors.contains("has no version \(version)"), "\(dev.errors)")
+            #expect(dev.errors.contains("its versions: 1.0.0"), "\(dev.errors)")
+        }
+        let folder = "\(host.work)/fleet/agents/support/triage"
+        try FileManager.default.copyItem(atPath: "\(folder)/1.0.0", toPath: "\(folder)/1.1.0")
+        try host.git("add", "-A")
+        try host.git("commit", "-q", "-m", "1.1.0")
+        let all = try host.ensignInWork("promote", "--all", "--to", "prod", "--version", "1.1.0")
+        #expect(all.status == 0, "\(all.output)\(all.errors)")
+        #expect(all.errors.contains("left out: support/desk: 'support/desk' has no version 1.1.0"), "\(all.errors)")
+        #expect(all.output.contains("Promote support/triage 1.0.0 -> 1.1.0 to prod"), "\(all.output)")
+        let one = try host.ensignInWork("promote", "support/desk", "--to", "prod", "--version", "1.1.0")
+        #expect(one.status == 1 && one.errors.contains("'support/desk' has no version 1.1.0"), "\(one.errors)")
     }
 
     @Test("keys --rotate says what it needs, and is for the host")

@@ -1,4 +1,7 @@
 import EnsignCommandLine
+import EnsignHost
+import EnsignManifest
+import EnsignModel
 
 extension Verb.Group {
     static let declare = Verb.Group("Declare")
@@ -35,7 +38,8 @@ extension Option {
             summary: "Set a git config value for this call",
             value: "KEY=VALUE",
             kind: .setting,
-            isRepeatable: true
+            isRepeatable: true,
+            slip: { SettingsForOneCall.slip($0) }
         ),
         .quiet, .noColour, .help,
     ]
@@ -48,5 +52,18 @@ extension Invocation {
             let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             return (String(parts[0]), parts.count > 1 ? String(parts[1]) : "true")
         }
+    }
+}
+
+extension SettingsForOneCall {
+    /// What is wrong with `KEY=VALUE`, and a hint; nil where something reads the key.
+    fileprivate static func slip(_ text: String) -> (message: String, hint: String?)? {
+        let key = String(text.prefix { $0 != "=" })
+        guard !isRead(key) else { return nil }
+        let nearest = Suggestion.nearest(to: key, in: names(like: key)).map { "did you mean '\($0)'?" }
+        return (
+            "nothing that Ensign does reads the setting '\(key.onOneLine)'",
+            nearest ?? "docs/settings.md lists those of Ensign; of git's it takes those of commits, such as user.name"
+        )
     }
 }

@@ -72,7 +72,8 @@ extension Invocation {
     /// Shows what came of an import.
     func show(_ outcomes: [ImportOutcome]) -> ExitCode {
         if format == .json {
-            json(["version": 1, "imports": .array(outcomes.map(\.json))])
+            // "version" is how it was called before all answers had "v".
+            json(["v": 1, "version": 1, "imports": .array(outcomes.map(\.json))])
             return ImportOutcome.status(outcomes)
         }
         for outcome in outcomes { show(outcome, isOneOfSeveral: outcomes.count > 1) }

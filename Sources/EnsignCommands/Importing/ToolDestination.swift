@@ -221,10 +221,10 @@ struct ToolDestination {
         guard !invocation.has("check") else { return false }
         let place = try scaffold.place(of: path)
         if let folder = Files.parent(of: place) {
-            try Files.makeDirectories(folder)
+            try Files.makeDirectories(folder, mode: nil)
             Files.removeLeftovers(in: folder, now: invocation.now)
         }
-        try Files.replace(place, with: bytes)
+        try Files.replace(place, with: bytes, mode: nil)
         return true
     }
 

@@ -140,7 +140,10 @@ extension Invocation {
         guard names.contains(environment) else { throw ReconcileError.unknownEnvironment(environment, known: names) }
         let text = FindingRenderer(paint: console.paintNote, source: fleet.source).render(fleet.findings)
         if !text.isEmpty { console.note(String(text.dropLast())) }
-        if fleet.hasErrors { return .invalid }
+        if fleet.hasErrors {
+            if format == .json { json(Finding.invalid(fleet.findings)) }
+            return .invalid
+        }
         try requireKnown(agent, environment, site())
         throw Refusal(message: "'\(environment)' does not deploy '\(agent)': it may do nothing there")
     }

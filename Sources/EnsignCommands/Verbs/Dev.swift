@@ -80,11 +80,20 @@ private struct DevCommand {
         let fleet = Fleet(snapshot: try snapshots(), today: invocation.today)
         let environment = try invocation.developed(fleet)
         try invocation.requireDeployed(agent, environment, fleet)
+        let version = try invocation.version("version")
+        let versions = try fleet.agentVersions(agent)
+        if let version, !versions.contains(version) {
+            throw UsageError(
+                message: "'\(agent)' has no version \(version)",
+                hint: Suggestion.versions(versions.map(\.description)),
+                verb: "dev"
+            )
+        }
         compiler = WorkTreeCompiler(
             path: root,
             environment: environment,
             agent: agent,
-            version: try invocation.version("version"),
+            version: version,
             snapshots: snapshots
         )
         config = try invocation.operatorFile(site, root)

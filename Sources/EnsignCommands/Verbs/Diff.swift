@@ -22,7 +22,13 @@ extension Verb {
             Argument(name: "B", summary: "What to compare it with", kind: .side),
         ],
         options: [
-            .anyEnvironment, Option(name: "detailed-exitcode", summary: "Exit with 2 when there are differences"),
+            Option(
+                name: "env",
+                summary: "Compare revisions in this environment; in all of them if left out",
+                value: "ENV",
+                kind: .environment
+            ),
+            Option(name: "detailed-exitcode", summary: "Exit with 2 when there are differences"),
         ],
         formats: [.text, .json, .markdown],
         examples: [
@@ -37,7 +43,13 @@ extension Verb {
     ) { invocation in
         let site = try invocation.site()
         let comparison = Comparison(site: site, invocation: invocation)
-        let plans = try comparison.plans(invocation.argument(0) ?? "", invocation.argument(1) ?? "")
+        let plans: [Plan]
+        do {
+            plans = try comparison.plans(invocation.argument(0) ?? "", invocation.argument(1) ?? "")
+        } catch let side as InvalidSide {
+            if invocation.format == .json { invocation.json(Finding.invalid(side.findings)) }
+            throw side.failure
+        }
         let (first, second) = (invocation.argument(0) ?? "", invocation.argument(1) ?? "")
         let text = plans.map { plan in
             let place = plan.environment.isEmpty ? "" : "\(plan.environment): "
@@ -52,16 +64,26 @@ extension Verb {
     }
 }
 
+/// A side whose manifests are not valid.
+private struct InvalidSide: Error {
+    var findings: [Finding]
+    var failure: Failure
+}
+
 /// Two sides, compared as a plan from one to the other.
 private struct Comparison {
     let site: Site
     let invocation: Invocation
 
     func plans(_ first: String, _ second: String) throws -> [Plan] {
-        if Self.version(first) != nil || Self.version(second) != nil { return [try versions(first, second)] }
+        if Self.version(first) != nil || Self.version(second) != nil {
+            try refuseEnvironment("two versions")
+            return [try versions(first, second)]
+        }
         let (fleet, commit) = try site.fleet(at: nil, today: invocation.today)
         let names = try fleet.environmentNames()
         if names.contains(first), names.contains(second) {
+            try refuseEnvironment("two environments")
             return [try environments(first, second, commit)]
         }
         let (old, new) = (try side(first, or: second, names), try side(second, or: first, names))
@@ -75,6 +97,13 @@ private struct Comparison {
             var compared = try plan(environment, new, second).compared(with: try plan(environment, old, first))
             compared.guards = try guards(environment, new, since: old)
             return compared
+        }
+    }
+
+    /// What is compared says whether an environment has to be named.
+    private func refuseEnvironment(_ sides: String) throws(UsageError) {
+        guard invocation["env"] == nil else {
+            throw UsageError(message: "--env is for revisions: A and B are \(sides)", verb: "diff")
         }
     }
 
@@ -129,7 +158,10 @@ private struct Comparison {
         let text = FindingRenderer(paint: invocation.console.paintNote, source: fleet.source).render(decision.findings)
         invocation.console.note(String(text.dropLast()))
         let place = name == environment ? "at \(commit.short)" : "in '\(environment)'"
-        throw Failure(message: "'\(name)' cannot be compared: it is not valid \(place)", code: .invalid)
+        throw InvalidSide(
+            findings: decision.findings,
+            failure: Failure(message: "'\(name)' cannot be compared: it is not valid \(place)", code: .invalid)
+        )
     }
 
     private func environments(_ first: String, _ second: String, _ commit: ObjectID) throws -> Plan {

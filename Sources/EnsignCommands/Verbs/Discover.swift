@@ -23,8 +23,14 @@ extension Verb {
                 kind: .file,
                 isRequired: true
             ),
-            Option(name: "write", summary: "Write manifests to start from"),
-            Option(name: "team", summary: "Name the team that owns them", value: "TEAM", kind: .team),
+            Option(name: "write", summary: "Write manifests to start from", use: OptionUse(formats: [.text])),
+            Option(
+                name: "team",
+                summary: "Name the team that owns them",
+                value: "TEAM",
+                kind: .team,
+                use: OptionUse(needs: ["write"], because: "without it nothing is written that somebody owns")
+            ),
         ],
         formats: [.text, .json],
         examples: [

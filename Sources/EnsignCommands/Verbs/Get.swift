@@ -23,12 +23,26 @@ extension Verb {
             )
         ],
         options: [
-            Option(name: "env", summary: "Say what is live there", value: "ENV", kind: .environment), .atTime, .atEntry,
+            Option(
+                name: "env",
+                summary: "Say what is live there",
+                value: "ENV",
+                kind: .environment,
+                use: OptionUse(with: ["agents"], excludes: ["rev"])
+            ),
+            .atTime.used(OptionUse(needs: ["env"], excludes: ["entry"], because: earlier)),
+            .atEntry.used(OptionUse(needs: ["env"], because: earlier)),
             Option(name: "rev", summary: "Read this revision", value: "REV", kind: .revision),
-            Option(name: "team", summary: "Only agents of this team", value: "TEAM", kind: .team),
-            Option(name: "label", summary: "Only agents with this label", value: "KEY=VALUE", isRepeatable: true),
-            Option(name: "model", summary: "Only agents that call this model", value: "MODEL"),
-            Option(name: "tool", summary: "Only agents that have this tool", value: "TOOL", kind: .tool),
+            Option(name: "team", summary: "Only agents of this team", value: "TEAM", kind: .team, use: ofAgents),
+            Option(
+                name: "label",
+                summary: "Only agents with this label",
+                value: "KEY=VALUE",
+                isRepeatable: true,
+                use: ofAgents
+            ),
+            Option(name: "model", summary: "Only agents that call this model", value: "MODEL", use: ofAgents),
+            Option(name: "tool", summary: "Only agents that have this tool", value: "TOOL", kind: .tool, use: ofAgents),
         ],
         formats: [.text, .json],
         examples: [
@@ -44,24 +58,33 @@ extension Verb {
     ) { invocation in
         let site = try invocation.site()
         let kind = invocation.argument(0).flatMap { Registry.Kind(rawValue: $0) } ?? .agents
-        let filter = try invocation.agentFilter(kind)
-        if invocation["env"] != nil { return try invocation.getLive(kind, filter, site) }
-        if invocation["at"] != nil || invocation["entry"] != nil {
-            throw UsageError(message: "--at and --entry ask the ledger of an environment: add --env ENV", verb: "get")
-        }
+        let filter = try invocation.agentFilter()
+        if invocation["env"] != nil { return try invocation.getLive(filter, site) }
         let (fleet, commit) = try site.fleet(at: invocation["rev"], today: invocation.today)
-        let registry = try Registry.read(kind, fleet, at: commit).filtered(filter)
+        let all = try Registry.read(kind, fleet, at: commit)
+        try invocation.require(filter, AgentFilter.Known(fleet).union(all.known))
+        let registry = all.filtered(filter)
         if invocation.format == .json {
             invocation.json(registry.json)
         } else {
             invocation.print(registry.table)
+            if registry.table.rows.isEmpty, !invocation.isQuiet {
+                invocation.console.note(
+                    filter.isEmpty ? "\(commit.short) declares no \(kind)" : "no declared agent matches"
+                )
+            }
         }
         return .done
     }
 }
 
+/// What tells agents apart.
+private let ofAgents = OptionUse(with: ["agents"])
+/// Why an earlier moment needs an environment.
+private let earlier = "the ledger that knows is an environment's"
+
 extension Invocation {
-    fileprivate func agentFilter(_ kind: Registry.Kind) throws(UsageError) -> AgentFilter {
+    fileprivate func agentFilter() throws(UsageError) -> AgentFilter {
         var filter = AgentFilter()
         (filter.team, filter.model, filter.tool) = (self["team"], self["model"], self["tool"])
         for label in all("label") {
@@ -69,33 +92,40 @@ extension Invocation {
             guard parts.count == 2, !parts[0].isEmpty else {
                 throw UsageError(message: "'\(label)' is not KEY=VALUE", verb: verb.name)
             }
-            filter.labels[parts[0]] = parts[1]
-        }
-        guard filter.isEmpty || kind == .agents else {
-            throw UsageError(message: "--team, --label, --model and --tool are for 'get agents'", verb: verb.name)
+            filter.labels[parts[0], default: []].insert(parts[1])
         }
         return filter
     }
 
-    fileprivate func getLive(_ kind: Registry.Kind, _ filter: AgentFilter, _ site: Site) throws -> ExitCode {
-        guard kind == .agents else {
-            throw UsageError(message: "--env is for 'get agents': tools and teams are the fleet's", verb: verb.name)
-        }
-        guard self["rev"] == nil else {
+    /// A team or a tool that nothing knows is a typo, and not one that no agent has.
+    fileprivate func require(_ filter: AgentFilter, _ known: AgentFilter.Known) throws(UsageError) {
+        for (kind, name, names) in [("team", filter.team, known.teams), ("tool", filter.tool, known.tools)] {
+            guard let name, !names.contains(name) else { continue }
             throw UsageError(
-                message: "--env asks what is live, --rev what is declared: give one of them",
+                message: "there is no \(kind) '\(name)'",
+                hint: Suggestion.hint(for: name, among: names.sorted(), plural: "\(kind)s"),
                 verb: verb.name
             )
         }
+    }
+
+    fileprivate func getLive(_ filter: AgentFilter, _ site: Site) throws -> ExitCode {
         let environment = try knownEnvironment(site)
         try site.requireLedger(environment)
-        let live = try LiveAgents.make(site, environment, at: moment(), version: App.version).filtered(filter)
+        let all = try LiveAgents.make(site, environment, at: moment(), version: App.version)
+        // A team or a tool may be declared, and no agent that is live has it.
+        let declared = try (try? site.fleet(at: nil, today: today)).map { try AgentFilter.Known($0.fleet) }
+        try require(filter, declared?.union(all.known) ?? all.known)
+        let live = all.filtered(filter)
         if format == .json {
             json(live.json)
             return .done
         }
         print(live.table)
         guard !isQuiet else { return .done }
+        if live.rows.isEmpty {
+            console.note("\(environment): no agent " + (filter.isEmpty ? "is declared or live" : "there matches"))
+        }
         if let obstacle = live.obstacle { console.note("\(environment): \(obstacle.onOneLine)") }
         if let caveat = live.caveat(site) { console.note("\(environment): \(caveat)") }
         return .done

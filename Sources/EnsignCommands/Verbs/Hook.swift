@@ -81,7 +81,9 @@ struct Hooks {
     // MARK: pre-commit
 
     func preCommit() throws -> ExitCode {
-        let outcome = try Subprocess("git", ["write-tree"]).run()
+        // With git's own variables: the commit may have an index of its own.
+        let place = invocation["repo"].map { ["-C", $0] } ?? []
+        let outcome = try Subprocess("git", place + ["write-tree"]).run()
         guard outcome.status == 0, let tree = ObjectID(outcome.outputText.prefix(40)) else {
             throw Failure(message: "git write-tree failed: \(outcome.errorText.cut(utf8: 200))")
         }

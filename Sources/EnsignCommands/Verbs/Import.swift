@@ -30,45 +30,75 @@ extension Verb {
                 isRequired: false,
                 kind: .tool
             ),
-            Argument(name: "FILE", summary: "For openapi: the description", isRequired: false, kind: .file),
+            Argument(
+                name: "FILE",
+                summary: "For openapi: the description",
+                isRequired: false,
+                kind: .file,
+                with: ["openapi"]
+            ),
         ],
         options: [
-            Option(name: "command", summary: "Run this server, without a shell: words and quotes", value: "COMMAND"),
-            Option(name: "url", summary: "Ask the server at this address", value: "URL"),
+            Option(
+                name: "command",
+                summary: "Run this server, without a shell: words and quotes",
+                value: "COMMAND",
+                use: server
+            ),
+            Option(name: "url", summary: "Ask the server at this address", value: "URL", use: server),
             Option(
                 name: "header",
                 summary: "Send a header to it, never written down",
                 value: "NAME: VALUE",
-                isRepeatable: true
+                isRepeatable: true,
+                use: OptionUse(with: ["mcp"], needs: ["url"])
             ),
             Option(
                 name: "from",
                 summary: "Read an answer to tools/list from a file, '-' for input",
                 value: "FILE",
-                kind: .file
+                kind: .file,
+                use: server
             ),
             Option(
                 name: "client-config",
                 summary: "Take servers from .mcp.json or claude_desktop_config.json",
                 value: "FILE",
-                kind: .file
+                kind: .file,
+                use: server
             ),
-            Option(name: "run", summary: "Start the servers that --client-config names, or ask them"),
+            Option(
+                name: "run",
+                summary: "Start the servers that --client-config names, or ask them",
+                use: OptionUse(with: ["mcp"], needs: ["client-config"])
+            ),
             Option(
                 name: "pass-env",
                 summary: "Let the server have a variable of this environment",
                 value: "NAME",
-                isRepeatable: true
+                isRepeatable: true,
+                use: OptionUse(with: ["mcp"], needs: ["command", "client-config"])
             ),
-            Option(name: "timeout", summary: "End an import after this many seconds; 60 if left out", value: "SECONDS"),
+            Option(
+                name: "timeout",
+                summary: "End an import after this many seconds; 60 if left out",
+                value: "SECONDS",
+                use: OptionUse(with: ["mcp"], needs: ["command", "url", "client-config"])
+            ),
             Option(
                 name: "only",
                 summary: "Take these operations alone: a name, or the beginning of some and '*'",
                 value: "NAME",
-                isRepeatable: true
+                isRepeatable: true,
+                use: OptionUse(with: ["mcp", "openapi"])
             ),
             Option(name: "team", summary: "Name the team that owns what is new", value: "TEAM", kind: .team),
-            Option(name: "model", summary: "Name the model of agents whose files name none", value: "PROVIDER/NAME"),
+            Option(
+                name: "model",
+                summary: "Name the model of agents whose files name none",
+                value: "PROVIDER/NAME",
+                use: OptionUse(with: ["crewai", "langgraph"])
+            ),
             Option(name: "check", summary: "Write nothing; exit 2 if something differs"),
         ],
         formats: [.text, .json],
@@ -97,3 +127,6 @@ extension Verb {
         }
     }
 }
+
+/// What servers are for.
+private let server = OptionUse(with: ["mcp"])

@@ -55,7 +55,12 @@ extension Verb {
         var keys: [SigningKey] = []
         var worst = ExitCode.done
         for name in names {
-            do { keys += try SigningKey.all(site, name) } catch {
+            do {
+                keys += try SigningKey.all(site, name)
+                if try !invocation.isQuiet && SigningKey.isHidden(site, name) {
+                    invocation.console.note("\(name): whether a key is prepared is for the repository's owner to see")
+                }
+            } catch {
                 // One that cannot be read does not hide the others' keys.
                 let explanation = Explanation(error)
                 explanation.print(to: invocation.console)
@@ -70,6 +75,9 @@ extension Verb {
             invocation.json(SigningKey.json(keys))
         } else {
             for key in keys { invocation.console.line(key.allowedSigner.onOneLine) }
+            if keys.isEmpty, worst == .done, !invocation.isQuiet {
+                invocation.console.note("no environment has a key yet: its first reconcile makes one")
+            }
         }
         return worst
     }
@@ -96,7 +104,11 @@ extension Invocation {
     fileprivate func rotate(_ site: Site) throws -> ExitCode {
         let (rotation, environment) = try rotation(site, "rotate")
         let entry = try rotation.run(now: Timestamp(seconds: Machine.now))
-        console.line("\(environment): entry \(entry.entry.sequence) hands over to \(entry.entry.keys?.last ?? "")")
+        if format == .json {
+            json(SigningKey.json(try SigningKey.all(site, environment)))
+        } else {
+            console.line("\(environment): entry \(entry.entry.sequence) hands over to \(entry.entry.keys?.last ?? "")")
+        }
         console.note("The old key is kept beside the new one, with '.before-\(entry.entry.sequence)' behind its name.")
         return try signAnew(site, environment)
     }

@@ -1,5 +1,6 @@
 import EnsignCommandLine
 import EnsignHost
+import EnsignLedger
 import EnsignModel
 import EnsignQueries
 
@@ -22,8 +23,18 @@ extension Verb {
                 value: "TIME"
             ),
             Option(name: "until", summary: "Only up to this time; a day means its end", value: "TIME"),
-            Option(name: "at", summary: "Only the entry that was the newest at this time", value: "TIME"),
-            Option(name: "entry", summary: "Only entry N", value: "N"),
+            Option(
+                name: "at",
+                summary: "Only the entry that was the newest at this time",
+                value: "TIME",
+                use: OptionUse(excludes: ["entry", "since", "until", "limit"])
+            ),
+            Option(
+                name: "entry",
+                summary: "Only entry N",
+                value: "N",
+                use: OptionUse(excludes: ["all", "since", "until", "limit"])
+            ),
             Option(name: "limit", summary: "Show at most N entries", value: "N"),
         ],
         formats: [.text, .json],
@@ -66,7 +77,19 @@ extension Verb {
             invocation.json(log.json)
         } else {
             invocation.console.out(log.table.render(invocation.console))
+            if log.rows.isEmpty, !invocation.isQuiet {
+                let isBegun = try site.ledger(environment).checkedTip() != nil
+                invocation.console.note("\(environment): \(isBegun ? filter.nothing : "nothing was recorded yet")")
+            }
         }
         return .done
+    }
+}
+
+extension LedgerLog.Filter {
+    /// That no entry is so, in words.
+    fileprivate var nothing: String {
+        let time = since == nil && until == nil ? "" : " of that time"
+        return "no entry\(time) " + (agent.map { "changed \($0)" } ?? "is there")
     }
 }

@@ -26,14 +26,27 @@ extension Verb {
             ),
         ],
         options: [
-            Option(name: "team", summary: "Name the team that owns a new tool", value: "TEAM", kind: .team),
+            Option(
+                name: "team",
+                summary: "Name the team that owns it",
+                value: "TEAM",
+                kind: .team,
+                use: OptionUse(with: ["tool"])
+            ),
             Option(
                 name: "env",
-                summary: "Name the environment of a deployment or binding",
+                summary: "Name the environment",
                 value: "ENV",
-                kind: .environment
+                kind: .environment,
+                use: OptionUse(with: ["deployment", "binding"])
             ),
-            Option(name: "tool", summary: "Name the tool that a new role grants", value: "TOOL", kind: .tool),
+            Option(
+                name: "tool",
+                summary: "Name the tool that it grants",
+                value: "TOOL",
+                kind: .tool,
+                use: OptionUse(with: ["role"])
+            ),
         ],
         examples: [
             Example(command: "ensign new env dev", meaning: "environments/dev/environment.yaml"),

@@ -14,7 +14,7 @@ extension Verb {
         examples: [Example(command: "ensign notify --env prod", meaning: "what has not reached anybody yet")]
     ) { invocation in
         let site = try invocation.site()
-        let environment = try invocation.environment()
+        let environment = try invocation.knownEnvironment(site)
         guard let courier = Courier(site: site, environment: environment) else {
             if !invocation.isQuiet { invocation.console.note("ensign.notify is not set: see docs/notify.md") }
             return .done

@@ -138,7 +138,7 @@ private struct PlanCommand {
         switch invocation.format {
         case .text, .sarif: invocation.console.out(try rendering.text())
         case .markdown: invocation.console.out(try rendering.markdown())
-        case .json: try answer(PlanReport(plan).json())
+        case .json: try answer(PlanReport(plan, findings: decision.findings).json())
         }
         if plan.refusal != nil {
             try invocation.show(meanwhile: meanwhile)

@@ -26,10 +26,16 @@ extension Verb {
                 name: "to",
                 summary: "A clone of the fleet's repository; here if absent",
                 value: "FLEET",
-                kind: .file
+                kind: .file,
+                use: OptionUse(excludes: ["repo"])
             ),
             Option(name: "dry-run", summary: "Say what would change, and make no branch"),
-            Option(name: "branch", summary: "Name the new branch", value: "NAME"),
+            Option(
+                name: "branch",
+                summary: "Name the new branch",
+                value: "NAME",
+                use: OptionUse(excludes: ["dry-run"])
+            ),
         ],
         formats: [.text, .json],
         examples: [

@@ -31,7 +31,9 @@ extension Verb {
                 summary:
                     "Go on from the ledger as it is, though newer entries are known to be lost; what they halted stays so"
             ),
-            Option(name: "reason", summary: "With --allow-prune: say why, for the record", value: "TEXT"),
+            .reason.used(
+                OptionUse(needs: ["allow-prune"], because: "nothing else here is on record with one")
+            ),
             Option(
                 name: "observe",
                 summary: "Read every live file instead of a slice",
@@ -50,12 +52,7 @@ extension Verb {
             Example(command: "ensign reconcile --env dev --observe all", meaning: "also read every live file"),
         ]
     ) { invocation in
-        guard try invocation.reason() == nil || invocation.has("allow-prune") else {
-            throw UsageError(
-                message: "--reason is for --allow-prune: nothing else here is on record with one",
-                verb: "reconcile"
-            )
-        }
+        _ = try invocation.reason()
         let site = try invocation.site()
         let environment = try invocation.environment()
         try invocation.requireHost(site)

@@ -24,9 +24,15 @@ extension Verb {
         options: [
             .environment,
             Option(name: "now", summary: "Make the version before live at once; needs --reason"),
-            Option(name: "to", summary: "With --now: go back to this version", value: "X.Y.Z", kind: .version),
+            Option(
+                name: "to",
+                summary: "Go back to this version",
+                value: "X.Y.Z",
+                kind: .version,
+                use: OptionUse(needs: ["now"], because: "in git, edit the version in the deployment file")
+            ),
             .reason,
-            Option(name: "branch", summary: "Name the new branch", value: "NAME"),
+            Option(name: "branch", summary: "Name the new branch", value: "NAME", use: OptionUse(excludes: ["now"])),
         ],
         formats: [.text, .json],
         examples: [
@@ -39,14 +45,8 @@ extension Verb {
     ) { invocation in
         let site = try invocation.site()
         let agent = try invocation.agent(0)
-        let environment = try invocation.environment()
+        let environment = try invocation.knownEnvironment(site)
         try invocation.requireKnown(agent, nil, site)
-        guard invocation["to"] == nil || invocation.has("now") else {
-            throw UsageError(
-                message: "--to is for --now; in git, edit the version in the deployment file",
-                verb: "rollback"
-            )
-        }
         if invocation.has("now") { return try invocation.goBackNow(agent, environment, site) }
         return try RevertCommand(site: site, invocation: invocation, agent: agent, environment: environment).run()
     }
@@ -179,6 +179,9 @@ extension Invocation {
         if case .impossible(.alreadyStable(let version)) = report.result {
             // Asked again after it was done: it is done.
             if !isQuiet { console.note("\(environment): \(agent) \(version) is what sessions have already") }
+            var done = report
+            done.result = .converged
+            if format == .json { json(ReconcileReport.make(done, environment, site, now: now).json) }
             return .done
         }
         if case .impossible(let refusal) = report.result {

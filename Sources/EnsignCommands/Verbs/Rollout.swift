@@ -24,14 +24,20 @@ extension Verb {
             Argument(name: "AGENT", summary: "The agent, <team>/<agent>", isRequired: false, kind: .agent),
         ],
         options: [
-            .environment, .reason,
+            .environment,
+            .reason.used(OptionUse(with: RolloutAction.allCases.filter { $0.operation != nil }.map(\.rawValue))),
             Option(
                 name: "version",
-                summary: "With 'retry' and 'override': the version that is meant",
+                summary: "Name the version that is meant",
                 value: "X.Y.Z",
-                kind: .version
+                kind: .version,
+                use: OptionUse(with: ["retry", "override"])
             ),
-            Option(name: "watch", summary: "With 'status': show it again as it changes"),
+            Option(
+                name: "watch",
+                summary: "Show it again as it changes",
+                use: OptionUse(with: ["status"], formats: [.text])
+            ),
         ],
         formats: [.text, .json],
         examples: [
@@ -96,7 +102,7 @@ extension Invocation {
         case .retry: return .retry(version)
         case .override: return .override(version)
         case .pause, .resume, .promote, .abort, .halt, .unhalt, .rollback:
-            throw UsageError(message: "--version is for 'retry' and 'override' alone", verb: verb.name)
+            preconditionFailure("--version is declared for 'retry' and 'override' alone")
         }
     }
 
@@ -134,6 +140,10 @@ extension Invocation {
             let text = RolloutRenderer(report: report, console: console, isDetailed: agent != nil).text
             guard has("watch"), console.isTerminal else {
                 console.out(text)
+                if let agent, report.rows.isEmpty, !isQuiet {
+                    let question = "ensign get agents --env \(environment)"
+                    console.note("\(environment): \(agent) is not live; '\(question)' says why")
+                }
                 if let waiting { console.note("\(environment): \(waiting.sentence)") }
                 if let dropped = report.dropped { console.note("\(environment): \(dropped)") }
                 return .done

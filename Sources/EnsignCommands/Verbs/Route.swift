@@ -50,7 +50,7 @@ extension Verb {
         }
         if invocation.format == .json {
             invocation.json([
-                "agent": .string(agent.description), "environment": .string(environment),
+                "v": 1, "agent": .string(agent.description), "environment": .string(environment),
                 "phase": .string(route.phase.rawValue), "version": .string(target.version.description),
                 "digest": .string(target.digest.description), "bucket": .integer(bucket),
                 "from": .string(origin.rawValue),

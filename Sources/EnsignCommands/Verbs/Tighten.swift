@@ -23,7 +23,12 @@ extension Verb {
             .environment,
             Option(name: "days", summary: "How many days without a call; 30 if absent", value: "N"),
             Option(name: "dry-run", summary: "Say what would go, and make no branch"),
-            Option(name: "branch", summary: "Name the new branch", value: "NAME"),
+            Option(
+                name: "branch",
+                summary: "Name the new branch",
+                value: "NAME",
+                use: OptionUse(excludes: ["dry-run"])
+            ),
         ],
         formats: [.text, .json, .markdown],
         examples: [
