@@ -122,9 +122,9 @@ struct MakingTests {
         }
         fixture.server.contents.withLock { $0.listingFailure = nil }
         let failure = UpstreamOutcome.unknown(UpstreamFailure(.timedOut, "slow"))
-        for _ in 0..<5 {
+        for count in Int64(1)...5 {
             fixture.server.answer(failure)
-            #expect(fixture.call("crm__update").reason == "unknown-outcome")
+            #expect(fixture.call("crm__update", ["amount": .integer(count)]).reason == "unknown-outcome")
         }
         let before = fixture.server.calls.count
         #expect(fixture.call("crm__update").reason == "unavailable")
