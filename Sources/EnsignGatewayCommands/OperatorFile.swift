@@ -35,12 +35,14 @@ struct OperatorFile {
     ///
     /// - Parameter console: Where it is shown; nil where it was.
     func requireSafe(_ surroundings: Surroundings, _ console: Console?) throws {
-        let unsafe: Set<String> = ["unsafe-file", "bad-keys", "not-root", "no-account"]
-        let errors = surroundings.findings(of: file).filter { $0.severity == .error && unsafe.contains($0.code) }
+        let errors = surroundings.findings(of: file).filter { $0.severity == .error && Self.unsafe.contains($0.code) }
         guard !errors.isEmpty else { return }
         if let console { show(errors, console) }
         throw Failure(message: "the gateway does not serve like this", code: .invalid)
     }
+
+    /// Errors with which nobody may serve, by their codes.
+    static let unsafe: Set<String> = ["unsafe-file", "bad-keys", "not-root", "no-account"]
 
     func show(_ findings: [Finding], _ console: Console) { Self.show(findings, bytes, file.path, console) }
 

@@ -8,8 +8,17 @@ import Synchronization
 final class SwitchingGatekeeper: Gatekeeper {
     private let serving: Mutex<Gateway>
     /// Those that served before, as long as anything of theirs is under way; the oldest first.
-    private let earlier = Mutex<[Gateway]>([])
-    private let retiring = WorkerPool(most: 4)
+    private let earlier = Mutex<[Earlier]>([])
+    /// One looks at all of them; the next may begin before the thread of the last one has come to rest.
+    private let retiring = WorkerPool(most: 2)
+
+    private struct Earlier {
+        let gateway: Gateway
+        let since = ContinuousClock.now
+    }
+
+    /// How long a gateway is kept for what is under way.
+    private static let longest = Duration.seconds(3_600)
 
     init(_ gateway: Gateway) { serving = Mutex(gateway) }
 
@@ -23,11 +32,14 @@ final class SwitchingGatekeeper: Gatekeeper {
         let surroundings = Surroundings()
         let findings = operatorFile.findings + surroundings.findings(of: operatorFile.file)
         operatorFile.show(findings, invocation.console)
-        // What serves is not given up for what has errors.
-        guard !findings.contains(where: { $0.severity == .error }) else {
-            throw Failure(message: "it has errors, and the file before still counts")
-        }
         let before = current
+        // What serves is not given up for what has errors, unless it has them, too, and serves with them.
+        let known = Set(surroundings.findings(of: before.file).map { [$0.code, $0.message] })
+        let stops = findings.contains { finding in
+            finding.severity == .error
+                && (OperatorFile.unsafe.contains(finding.code) || !known.contains([finding.code, finding.message]))
+        }
+        guard !stops else { throw Failure(message: "it has errors, and the file before still counts") }
         guard operatorFile.file.isServed(like: before.file) else {
             throw Failure(message: "addresses, the live directory and the state need a new start")
         }
@@ -41,17 +53,35 @@ final class SwitchingGatekeeper: Gatekeeper {
         next.start(claim)
         serving.withLock { $0 = next }
         speaker.tell("the file was read again; claim \(claim.sentence)")
-        earlier.withLock { $0.append(before) }
-        let isTaken = retiring.run { [self] in
-            before.retire()
-            earlier.withLock { $0.removeAll { $0 === before } }
+        before.rest()
+        let isFirst = earlier.withLock { earlier in
+            earlier.append(Earlier(gateway: before))
+            return earlier.count == 1
         }
-        if !isTaken { speaker.tell("servers of an earlier file go on until the end") }
+        guard isFirst, !retiring.run({ [self] in retireEarlier() }) else { return }
+        speaker.tell("servers of an earlier file go on until the end")
+    }
+
+    /// Ends those of which nothing is under way any more, until there is none.
+    private func retireEarlier() {
+        while true {
+            let all = earlier.withLock { $0 }
+            for one in all where one.gateway.gate.isIdle || ContinuousClock.now - one.since > Self.longest {
+                one.gateway.retire()
+                // Whoever adds the next one behind the last begins anew.
+                let isOver = earlier.withLock { earlier in
+                    earlier.removeAll { $0.gateway === one.gateway }
+                    return earlier.isEmpty
+                }
+                if isOver { return }
+            }
+            Machine.pause(milliseconds: 100)
+        }
     }
 
     /// Makes no call any more. Returns when those under way are answered, and at the latest after `patience`.
     func finish(within patience: Duration) {
-        let gates = (earlier.withLock { $0 } + [current]).map(\.gate)
+        let gates = (earlier.withLock { $0.map(\.gateway) } + [current]).map(\.gate)
         for gate in gates { gate.close() }
         let end = ContinuousClock.now + patience
         while !gates.allSatisfy(\.isIdle), ContinuousClock.now < end { Machine.pause(milliseconds: 20) }
@@ -63,7 +93,7 @@ final class SwitchingGatekeeper: Gatekeeper {
     ///
     /// - Parameter note: For the log.
     func end(_ note: String) {
-        for gateway in earlier.withLock({ $0 }) { gateway.end(nil) }
+        for one in earlier.withLock({ $0 }) { one.gateway.end(nil) }
         current.end(note)
     }
 

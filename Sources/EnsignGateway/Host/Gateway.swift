@@ -25,7 +25,8 @@ package final class Gateway: Sendable {
 
     /// - Parameters:
     ///   - version: The gateway's own.
-    ///   - before: The one that served until its file was read again: what it knows of a folder of spans is known here.
+    ///   - before: The one that served until its file was read again: what it knows of a folder of spans is known here, and whom
+    ///     it believes is believed.
     ///   - say: Tells the operator something, who may have been told before.
     /// - Throws: ``RecordFailure`` or a system's error where the state cannot be used.
     package init(
@@ -42,7 +43,8 @@ package final class Gateway: Sendable {
         let live = LiveSource(
             live: file.live.value,
             keys: file.keys.value,
-            owner: file.owner.flatMap { surroundings.number($0.value) },
+            // Who owns it when the file is read again is nobody's word.
+            owner: file.owner.map { surroundings.number($0.value) } ?? before?.live.owner,
             maxAge: file.maxAge,
             state: state.path
         )
@@ -151,11 +153,11 @@ package final class Gateway: Sendable {
         housekeeping.start()
     }
 
-    /// Ends once nothing is under way any more: another gateway serves from now on. Blocks until then, for an hour at most.
+    /// Does nothing by the clock any more: another gateway serves from now on.
+    package func rest() { housekeeping.stop() }
+
+    /// Ends all servers, once nothing is under way any more of one that rests.
     package func retire() {
-        housekeeping.stop()
-        let end = ContinuousClock.now + .seconds(3_600)
-        while !gate.isIdle, ContinuousClock.now < end { Machine.pause(milliseconds: 100) }
         upstreams.end()
         gate.settle(all: true)
         errands.finish()

@@ -39,6 +39,9 @@ package final class LiveSource: Sendable {
         known = Mutex(Known(owner: owner))
     }
 
+    /// The account that must own the directory, as far as that is known.
+    package var owner: UInt32? { known.withLock { $0.owner } }
+
     /// The reader of the directory; another one after the operator's keys have changed.
     package func ready() throws(LiveTrouble) -> LiveReader {
         let result: Result<LiveReader, LiveTrouble> = known.withLock { known in
