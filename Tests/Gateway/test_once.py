@@ -191,7 +191,7 @@ class ImpatientTests(Case):
         self.assertIn("the gateway is being stopped", words(answers[0]))
         # Refusals without a line of their own are counted in one.
         notes = [line.get("note", "") for line in world.decisions() if line["kind"] == "refused"]
-        self.assertIn("5 more calls found no room", notes[-1])
+        self.assertIn("5 more calls were refused", notes[-1])
         self.assertEqual(len(notes), 21)
         world.gateway("verify")
 

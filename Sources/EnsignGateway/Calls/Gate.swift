@@ -121,10 +121,13 @@ package final class Gate: Gatekeeper {
         decision.reason = refusal.reason
         decision.pointer = refusal.pointer
         decision.recorded = context.recorded
-        let number =
-            refusal.isOfMany
-            ? tally.number(of: decision, context.agent, in: parts.record, now: now) : try? parts.record.append(decision)
-        write(context, reason: refusal.reason, error: Self.errorType(refusal.reason))
+        var (number, isCounted): (Int64?, Bool) = (nil, false)
+        if refusal.isOfMany {
+            (number, isCounted) = tally.number(of: decision, context.agent, in: parts.record, now: now)
+        } else {
+            number = try? parts.record.append(decision)
+        }
+        if !isCounted { write(context, reason: refusal.reason, error: Self.errorType(refusal.reason)) }
         var told = refusal
         told.text = parts.secrets.cutter.cut(refusal.text)
         return told.result(decision: number)

@@ -34,8 +34,8 @@ package struct Refusal: Error, Sendable, Hashable {
     package var text: String
     /// Where in the arguments, and which keyword of their schema refuses, as a JSON Pointer: `/amount/maximum`.
     package var pointer: String?
-    /// Whether it is one of a flood: there was no room for the call, whatever it is. Of those only some have a line of the log
-    /// for themselves (``RefusalTally``).
+    /// Whether it may be one of a flood: there was no room for the call, whatever it is, or its client calls too much. Of those
+    /// only some have a line of the log for themselves (``RefusalTally``).
     package var isOfMany = false
 
     package init(_ reason: Reason, _ text: String, pointer: String? = nil) {

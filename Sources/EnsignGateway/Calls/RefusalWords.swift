@@ -25,9 +25,9 @@ enum RefusalWords {
                 "refused: before \(call.name), \(need). Nothing was done. Make that call first, then try again."
             )
         case .exhausted(let limit):
-            return Refusal(.budget, "refused: \(named): \(limit.sentence). Nothing was done. \(limit.advice)")
+            return many(Refusal(.budget, "refused: \(named): \(limit.sentence). Nothing was done. \(limit.advice)"))
         case .looping(let loop):
-            return Refusal(.loop, "refused: \(named): \(loop.sentence). Nothing was done. \(loop.advice)")
+            return many(Refusal(.loop, "refused: \(named): \(loop.sentence). Nothing was done. \(loop.advice)"))
         case .arguments(let pointer, let message):
             return Refusal(
                 .arguments,
@@ -35,6 +35,13 @@ enum RefusalWords {
                 pointer: JSONPointer.text(place(pointer))
             )
         }
+    }
+
+    /// Whoever is refused for how much it calls may go on without end.
+    private static func many(_ refusal: Refusal) -> Refusal {
+        var refusal = refusal
+        refusal.isOfMany = true
+        return refusal
     }
 
     /// Where in the arguments, and which keyword: a place in their schema without the steps of the schema itself.

@@ -1,13 +1,13 @@
 import EnsignModel
 import Synchronization
 
-/// Refusals that come in floods: calls for which there was no room.
+/// Refusals that come in floods: calls for which there was no room, that are too many, or whose client may not speak.
 ///
-/// A client that sends without end must not fill the disk. So of each agent only the first ones of a minute have a line of the
-/// log for themselves; those that follow are counted, are answered with the number of the last one of these lines, and have one
-/// line together when the minute is over.
+/// A client that sends without end must not fill the disk. So of each agent, and for each reason, only the first ones of a minute
+/// have a line of the log and a span for themselves; those that follow are counted, are answered with the number of the last one of
+/// these lines, and have one line together when the minute is over.
 final class RefusalTally: Sendable {
-    /// Lines of one agent within a minute.
+    /// Lines of one agent and reason within a minute.
     static let most = 20
 
     private struct Minute {
@@ -18,29 +18,36 @@ final class RefusalTally: Sendable {
         var last: Int64?
     }
 
-    private let minutes = Mutex<[AgentID: Minute]>([:])
+    private struct Kind: Hashable {
+        var agent: AgentID
+        var reason: Refusal.Reason
+    }
+
+    private let minutes = Mutex<[Kind: Minute]>([:])
 
     /// Writes down a refusal, or counts it.
     ///
-    /// - Returns: The number of its line, or of the line that stands for it; nil where it cannot be written.
+    /// - Returns: The number of its line, or of the line that stands for it; nil where it cannot be written. And whether it is one
+    ///   that is only counted.
     func number(
         of decision: Decision,
         _ agent: AgentID,
         in record: any DecisionRecord,
         now: Timestamp
-    ) -> Int64? {
+    ) -> (number: Int64?, isCounted: Bool) {
         settle(in: record, now: now)
+        let kind = Kind(agent: agent, reason: decision.reason ?? .unavailable)
         // With the lock: a flood goes by one at a time, and the number of the line before is known to the next one.
         return minutes.withLock { minutes in
-            var minute = minutes[agent] ?? Minute(start: now)
-            defer { minutes[agent] = minute }
+            var minute = minutes[kind] ?? Minute(start: now)
+            defer { minutes[kind] = minute }
             guard minute.written < Self.most, let number = try? record.append(decision) else {
                 minute.counted += 1
-                return minute.last
+                return (minute.last, true)
             }
             minute.written += 1
             minute.last = number
-            return number
+            return (number, false)
         }
     }
 
@@ -49,20 +56,21 @@ final class RefusalTally: Sendable {
     /// - Parameter now: Nil when all are.
     func settle(in record: any DecisionRecord, now: Timestamp?) {
         minutes.withLock { minutes in
-            for (agent, minute) in minutes {
+            for (kind, minute) in minutes {
                 if let now, (0..<60).contains(now.seconds(since: minute.start)) { continue }
                 guard minute.counted > 0 else {
-                    minutes[agent] = nil
+                    minutes[kind] = nil
                     continue
                 }
-                var decision = Decision(.refused, agent: agent)
+                var decision = Decision(.refused, agent: kind.agent)
                 decision.verdict = .refused
-                decision.reason = .unavailable
+                decision.reason = kind.reason
+                let fate = kind.reason == .unavailable ? "found no room" : "were refused"
                 decision.note =
-                    "\(minute.counted) more calls found no room within a minute from \(minute.start) on"
+                    "\(minute.counted) more calls \(fate) within a minute from \(minute.start) on"
                     + (minute.last.map { ", answered with the number \($0)" } ?? "")
                 // Where it cannot be written now, it is tried again.
-                if (try? record.append(decision)) != nil { minutes[agent] = nil }
+                if (try? record.append(decision)) != nil { minutes[kind] = nil }
             }
         }
     }

@@ -1,5 +1,6 @@
 import EnsignModel
 import EnsignSystem
+import EnsignTestSupport
 import Synchronization
 import Testing
 
@@ -12,10 +13,14 @@ struct RefusalTallyTests {
     private let log = MemoryLog()
     private let tally = RefusalTally()
 
-    private func refuse(_ agent: AgentID, at seconds: Int64) -> Int64? {
+    private func refuse(
+        _ agent: AgentID,
+        at seconds: Int64,
+        _ reason: Refusal.Reason = .unavailable
+    ) -> Int64? {
         var decision = Decision(.refused, agent: agent)
-        decision.reason = .unavailable
-        return tally.number(of: decision, agent, in: log, now: Timestamp(seconds: seconds))
+        decision.reason = reason
+        return tally.number(of: decision, agent, in: log, now: Timestamp(seconds: seconds)).number
     }
 
     private var notes: [String] { log.lines.withLock { $0.compactMap(\.note) } }
@@ -52,7 +57,7 @@ struct RefusalTallyTests {
         let full = MemoryLog()
         full.isFull.set()
         let decision = Decision(.refused, agent: agent)
-        #expect(tally.number(of: decision, agent, in: full, now: Timestamp(seconds: 0)) == nil)
+        #expect(tally.number(of: decision, agent, in: full, now: Timestamp(seconds: 0)).number == nil)
         tally.settle(in: full, now: Timestamp(seconds: 100))
         tally.settle(in: log, now: Timestamp(seconds: 100))
         #expect(notes.map { $0.prefix(6) } == ["1 more"])
@@ -79,10 +84,47 @@ struct RefusalTallyTests {
             cancellation: Cancellation()
         )
         #expect(fixture.gate.refuse(call, .noRoom(call.name), in: session)["_meta"]?["dev.ensign/decision"] != nil)
-        #expect(fixture.log.kinds.count == before + 20)
+        #expect(fixture.log.kinds.count == before + 21, "another reason")
         fixture.server.gate.update { $0 = true }
         thread.join()
         fixture.gate.settle(all: true)
-        #expect(fixture.log.last?.note?.hasPrefix("31 more calls found no room") == true)
+        #expect(fixture.log.last?.note?.hasPrefix("30 more calls were refused") == true)
+        #expect(fixture.log.last?.reason == .budget)
+    }
+
+    @Test("Each reason is counted for itself, and named by the line that stands for many")
+    func reasons() {
+        for _ in 0..<25 { _ = refuse(agent, at: 0, .notGranted) }
+        #expect(refuse(agent, at: 0) == 21)
+        for _ in 0..<25 { _ = refuse(agent, at: 0) }
+        #expect(refuse(agent, at: 1, .notGranted) == 20)
+        tally.settle(in: log, now: nil)
+        let lines = log.lines.withLock { $0.suffix(2) }
+        #expect(
+            Set(lines.map { "\($0.reason?.rawValue ?? "") \($0.note?.prefix(20) ?? "")" }) == [
+                "not-granted 6 more calls were re", "unavailable 6 more calls found n",
+            ]
+        )
+    }
+
+    @Test(
+        "Whoever is refused for how much it calls fills neither the log nor the spans",
+        arguments: ["loop", "budget"]
+    )
+    func flood(reason: String) throws {
+        let spans = try ScratchDirectory()
+        let limits = reason == "loop" ? "repeatedCalls: 3" : "stepsPerMinute: 3"
+        let fixture = try GateFixture(more: "telemetry: \(spans.path)/spans\nlimits: {\(limits)}")
+        try fixture.publish(open())
+        for number in Int64(0)..<200 {
+            let amount: Int64 = reason == "loop" ? 1 : number % 100
+            let answer = fixture.call("crm__update", ["amount": .integer(amount)])
+            if number >= 3 { #expect(answer.reason == reason) }
+            #expect(answer.value["_meta"]?["dev.ensign/decision"] != nil)
+        }
+        fixture.gate.settle(all: true)
+        #expect(fixture.log.kinds.count == 2 * 3 + RefusalTally.most + 1)
+        let name = try #require(try Files.list("\(spans.path)/spans")?.first)
+        #expect(try spans.read("spans/\(name)").split(separator: "\n").count == 3 + RefusalTally.most)
     }
 }
