@@ -386,6 +386,30 @@ struct LineConnectionTests {
         client.leave()
     }
 
+    @Test("an id is that of one request, whether it is a call or listens")
+    func ids() throws {
+        let client = try LineClient(gatekeeper)
+        let listen =
+            #"{"jsonrpc":"2.0","id":9,"method":"subscriptions/listen","params":{"notifications":{"toolsListChanged":true},\#(Self.modern)}}"#
+        let call = #"{"jsonrpc":"2.0","id":9,"method":"tools/call","params":{"name":"wait",\#(Self.modern)}}"#
+        client.say(listen)
+        #expect(try client.hear()["method"] == "notifications/subscriptions/acknowledged")
+        for message in [call, listen] {
+            client.say(message)
+            let answer = try client.hear()
+            #expect(answer["id"] == .null && answer["error"]?["message"] == "this id is in use")
+        }
+        client.say(#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":9,\#(Self.modern)}}"#)
+        client.say(call)
+        _ = gatekeeper.seen.wait(until: .now + .seconds(20)) { $0.running == 1 ? true : nil }
+        client.say(listen)
+        let answer = try client.hear()
+        #expect(answer["id"] == .null && answer["error"]?["message"] == "this id is in use")
+        gatekeeper.seen.update { $0.isOpen = true }
+        #expect(try client.hear()["id"] == 9)
+        client.leave()
+    }
+
     @Test("who said that it is there is told that the list has changed, once")
     func changes() throws {
         let client = try LineClient(gatekeeper)

@@ -11,10 +11,11 @@ extension Gate {
             let structured = structured(run, present)
             for tool in run.bundle.tools where isOn(tool.tool, run, present) {
                 for (name, operation) in tool.operations {
-                    guard present.digest == run.digest || present.bundle.operation(tool.tool, name) != nil else {
+                    guard let own = present.bundle.operation(tool.tool, name) else { continue }
+                    // The earlier day counts, as for a call.
+                    if [operation.expires, own.expires].contains(where: { $0.map { $0 < now.date } ?? false }) {
                         continue
                     }
-                    if let expires = operation.expires, expires < now.date { continue }
                     tools.append(offered(tool, name, operation, structured[tool.tool] ?? []))
                 }
             }

@@ -24,7 +24,8 @@ extension Gatekeeper {
         var incoming = call.incoming(reply.version, cancellation)
         incoming.reading = reading
         if let token = call.progressToken, let progress {
-            incoming.progress = { progress(Reply.progress(token, $0)) }
+            // Whoever has cancelled wants to hear nothing more of it.
+            incoming.progress = { if !cancellation.isCancelled { progress(Reply.progress(token, $0)) } }
         }
         if let refusal = call.refusal { return reply.call(refuse(incoming, refusal, in: session)) }
         return reply.call(self.call(incoming, in: session))

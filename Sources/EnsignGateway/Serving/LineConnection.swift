@@ -55,6 +55,9 @@ final class LineConnection: Sendable {
         var mark: Int?
         /// Who has not been told of the last change yet: nil without a listener's id.
         var due: [JSONValue?] = []
+
+        /// Whether an id is that of a request that is not over.
+        func isInUse(_ id: JSONValue) -> Bool { calls[id] != nil || listeners[id] != nil }
     }
 
     private struct HeldTurn {
@@ -298,7 +301,7 @@ final class LineConnection: Sendable {
         let cancellation = Cancellation { [writer] in writer.isGone }
         enum Place { case taken, full, fine(isAlone: Bool, isWatched: Bool) }
         let place = state.withLock { state -> Place in
-            guard state.calls[reply.id] == nil else { return .taken }
+            guard !state.isInUse(reply.id) else { return .taken }
             guard state.calls.count < limits.calls else { return .full }
             state.calls[reply.id] = cancellation
             state.held = HeldTurn(turn: turn)
@@ -307,8 +310,7 @@ final class LineConnection: Sendable {
         }
         switch place {
         case .taken:
-            // With the id of the other one it would be taken for its answer.
-            write(Reply.message(.null, ProtocolError(ProtocolError.notAMessage, "this id is in use")))
+            refuseID()
             return nil
         case .full:
             write(busy())
@@ -326,6 +328,11 @@ final class LineConnection: Sendable {
         }
     }
 
+    /// With the id of the other one it would be taken for its answer.
+    private func refuseID() {
+        write(Reply.message(.null, ProtocolError(ProtocolError.notAMessage, "this id is in use")))
+    }
+
     @discardableResult
     private func write(_ message: JSONValue) -> Bool { writer.write(message.canonicalBytes()) }
 
@@ -340,17 +347,20 @@ final class LineConnection: Sendable {
             return
         }
         let mark = gatekeeper.offerMark(for: session)
-        let isTaken = state.withLock { state in
-            guard state.listeners[reply.id] == nil, state.listeners.count < Self.mostListeners else { return false }
+        enum Place { case taken, full, fine }
+        let place = state.withLock { state -> Place in
+            guard !state.isInUse(reply.id) else { return .taken }
+            guard state.listeners.count < Self.mostListeners else { return .full }
             state.listeners[reply.id] = wantsList
             state.mark = state.mark ?? mark
-            return true
+            return .fine
         }
-        guard isTaken else {
+        switch place {
+        case .taken: refuseID()
+        case .full:
             write(Reply.message(reply.id, ProtocolError(ProtocolError.internalFailure, "too many listen already")))
-            return
+        case .fine: write(ListChange.acknowledged(reply.id, isSubscribed: wantsList))
         }
-        write(ListChange.acknowledged(reply.id, isSubscribed: wantsList))
     }
 
     /// Says so from now on when the list of tools changes.

@@ -85,6 +85,12 @@ struct OfferingTests {
         let other = try GateFixture()
         try other.publish(open { $0.tools[0].operations["find"]?.expires = yesterday })
         #expect(names(other) == ["crm__list", "crm__update"])
+        // What ends by the present bundle has ended in open runs, too.
+        let third = try GateFixture()
+        try third.publish(open("1.0.0"))
+        #expect(third.call("crm__list").reason == nil)
+        try third.publish(open("1.0.1") { $0.tools[0].operations["find"]?.expires = yesterday })
+        #expect(names(third) == ["crm__list", "crm__update"])
     }
 
     @Test(

@@ -35,4 +35,28 @@ struct ProgressTests {
         #expect(heard.dropFirst(2).dropLast().allSatisfy { $0 == ["progress": 3] } && heard.last == ["progress": 4])
         #expect(heard.count == 3 + 2 * nested.count)
     }
+
+    @Test("Whoever has cancelled is told nothing more of it")
+    func cancelled() throws {
+        let fixture = try GateFixture()
+        try fixture.publish(open())
+        let cancellation = Cancellation()
+        fixture.server.contents.withLock { contents in
+            contents.progress = [["progress": 1]]
+            contents.whenCalled = { cancellation.cancel() }
+        }
+        let request =
+            #"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"crm__update","_meta":{"progressToken":7}}}"#
+        var messages = ClientProtocol(version: "0", canListen: true, agreed: "2025-11-25")
+        guard case .call(let reply, let call) = messages.take(ClientMessage(Array(request.utf8))) else {
+            Issue.record("it is no call")
+            return
+        }
+        let told = Mutex(0)
+        for (cancellation, count) in [(Cancellation(), 1), (cancellation, 1)] {
+            _ = fixture.gate.answer(reply, to: call, in: fixture.session, cancellation) { _ in told.withLock { $0 += 1 }
+            }
+            #expect(told.withLock { $0 } == count)
+        }
+    }
 }
