@@ -222,9 +222,7 @@ package struct LogFolder: Sendable, Hashable {
         private let path: String
 
         init(_ file: OpenFile, _ path: String) throws(SystemError) {
-            while flock(file.descriptor.number, LOCK_EX) != 0 {
-                guard errno == EINTR else { throw SystemError(code: errno, operation: "lock \(path)") }
-            }
+            try file.lock(path)
             (self.file, self.path) = (file, path)
         }
 

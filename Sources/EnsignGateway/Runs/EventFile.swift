@@ -59,9 +59,7 @@ struct EventFile: Sendable {
     private mutating func lock() throws(SystemError) -> (OpenFile, FileStatus) {
         while true {
             let file = try openedFile()
-            while flock(file.descriptor.number, LOCK_EX) != 0 {
-                guard errno == EINTR else { throw SystemError(code: errno, operation: "lock \(path)") }
-            }
+            try file.lock(path)
             // Somebody may have replaced it while we waited, or since it was opened: then it has no name any more.
             let status = try file.descriptor.status(path)
             if status.links > 0 { return (file, status) }
