@@ -19,6 +19,9 @@ struct DevelopedLive {
     private(set) var isPlaced = false
     /// All that were ever to be live.
     private var known: Set<AgentID> = []
+    /// Whether there was ever to be a policy: from then on there is one, and be it empty. Where one is gone, a gateway makes no call
+    /// that needs it.
+    private var hasPolicy = false
 
     init(environment: String, key: SSHPrivateKey = .generate()) {
         self.environment = environment
@@ -54,13 +57,11 @@ struct DevelopedLive {
         for agent in (all ? known : Set(state.agents.keys)).sorted() where next.agents[agent] == nil {
             publication.removals.append(LivePath.route(agent))
         }
-        if all || next.policy != state.policy {
-            if let members = next.policy?.json.object {
-                // Before any route: who may agree is known when the first call comes.
-                publication.bundles.append((LivePath.policy, .bytes(signed(members))))
-            } else if entry > 1 {
-                publication.removals.append(LivePath.policy)
-            }
+        hasPolicy = hasPolicy || next.policy != nil
+        if hasPolicy, all || next.policy != state.policy {
+            let policy = next.policy ?? GatewayPolicy(environment: environment)
+            // Before any route: who may agree is known when the first call comes.
+            publication.bundles.append((LivePath.policy, .bytes(signed(policy.json.object ?? [:]))))
         }
         state = next
         publication.header = header(heard: heard)
