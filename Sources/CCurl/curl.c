@@ -157,6 +157,7 @@ static void set_options(CURL *curl, const ccurl_request *request, struct transfe
         lib.easy_setopt(curl, CURLOPT_POST, 1L);
         lib.easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->count);
     }
+    if (request->method != NULL) lib.easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method);
     // Not as POSTFIELDS: those are sent again by the library when a kept connection dies. What cannot be read from its start
     // again is not.
     lib.easy_setopt(curl, CURLOPT_READFUNCTION, give_body);

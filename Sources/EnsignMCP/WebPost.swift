@@ -37,6 +37,7 @@ package final class WebLine: Sendable {
     /// - Parameters:
     ///   - headers: Whole lines; nothing in them but what is printable.
     ///   - body: What is posted; nil to get instead.
+    ///   - method: Instead of the one that follows from the body.
     ///   - place: Where the stream that is asked for was broken off.
     ///   - isDirect: Whether no proxy is used, whatever the environment says.
     ///   - mayBeSent: Asked before the first byte of the body, behind all that is waited for.
@@ -45,6 +46,7 @@ package final class WebLine: Sendable {
         _ url: String,
         headers: [String],
         body: [UInt8]?,
+        method: String? = nil,
         from place: EventPlace = EventPlace(),
         time: Duration,
         isDirect: Bool,
@@ -62,12 +64,15 @@ package final class WebLine: Sendable {
         }
         var result = ccurl_answer()
         let milliseconds = Int(min(max(time / .milliseconds(1), 1), 86_400_000))
+        let name = unsafe method.flatMap { unsafe strdup($0) }
+        defer { unsafe free(name) }
         let code = unsafe url.withCString { address in
             unsafe pointers.withUnsafeBufferPointer { lines in
                 unsafe (body ?? []).withUnsafeBufferPointer { bytes in
                     guard let start = lines.baseAddress else { return Int32(CCURL_FAILED) }
                     var request = unsafe ccurl_request(
                         url: address,
+                        method: name,
                         headers: start,
                         body: bytes.baseAddress,
                         count: bytes.count,

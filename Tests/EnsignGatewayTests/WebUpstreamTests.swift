@@ -214,6 +214,22 @@ struct WebUpstreamTests {
         #expect(methods.count { $0 == "tools/call" } == 4)
     }
 
+    @Test("a server is told that nobody comes back to its session, once, and one that has none is told nothing")
+    func ends() throws {
+        for behaviour in ["legacy", "modern"] {
+            let server = try server(behaviour)
+            let upstream = server.upstream()
+            upstream.end()
+            _ = try upstream.call(call("echo")).result()
+            for _ in 0..<2 { upstream.end() }
+            withExtendedLifetime(server) {}
+        }
+        let seen = try seen().filter { $0.message["method"] == "DELETE" }
+        #expect(seen.map(\.headers["mcp-session-id"]) == ["s1"])
+        #expect(seen.first?.headers["mcp-protocol-version"] == "2025-06-18")
+        #expect(seen.first?.headers["authorization"] == "Bearer t0ken")
+    }
+
     @Test("connections are kept, calls run beside each other, and each gets its own answer")
     func parallel() throws {
         let server = try server("modern")
@@ -355,7 +371,7 @@ struct WebUpstreamTests {
         "what certainly was not done is told from what may have been",
         arguments: [
             (400, false), (404, false), (413, false), (429, false), (408, true), (500, true), (502, true), (503, true),
-            (202, true), (301, false), (401, false), (403, false),
+            (202, true), (301, false), (401, false), (403, false), (303, true), (307, false), (499, true),
         ]
     )
     func statuses(status: Int64, isSent: Bool) throws {
@@ -365,7 +381,7 @@ struct WebUpstreamTests {
         #expect((failure(outcome)?.kind == .unauthorized) == (status == 401))
         // Whoever stands in front of a server that is gone says so by these: it is no answer of the server's.
         if [502, 503].contains(status) { #expect(failure(outcome)?.kind == .ended) }
-        if [301, 400, 403, 404, 408, 413, 429, 500].contains(status) {
+        if [301, 303, 307, 400, 403, 404, 408, 413, 429, 499, 500].contains(status) {
             #expect(failure(outcome)?.kind == .answered(status: Int(status)))
         }
     }

@@ -48,6 +48,8 @@ void ccurl_renew(ccurl_line *_Nonnull line);
 
 typedef struct ccurl_request {
     const char *_Nonnull url;
+    // NULL for POST.
+    const char *_Nullable method;
     // Whole lines, ending with NULL.
     const char *_Nullable const *_Nonnull headers;
     const uint8_t *_Nullable body;

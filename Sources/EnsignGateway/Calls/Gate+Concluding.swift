@@ -23,7 +23,7 @@ extension Gate {
         case .notSent(let failure):
             parts.say("\(ruling.tool): \(cutter.cut(failure.message))")
             station.learned(failure)
-            close(context, ruling, intent, .toolError, note: "nothing was sent")
+            close(context, ruling, intent, .toolError, note: failure.note)
             let isGivenUp = failure.kind == .cancelled
             let words: Refusal =
                 if !isGivenUp {
@@ -137,6 +137,16 @@ extension Gate {
         do throws(RecordFailure) { _ = try parts.record.append(decision) } catch {
             // It is written as soon as that is possible. If the gateway ends before, its call is unknown at the next start.
             parts.say("an outcome cannot be recorded: \(error.message)")
+        }
+    }
+}
+
+extension UpstreamFailure {
+    /// For the log, of a call that was not made.
+    var note: String {
+        switch kind {
+        case .unauthorized, .answered, .forgotten: "the server did not take it"
+        default: "nothing was sent"
         }
     }
 }

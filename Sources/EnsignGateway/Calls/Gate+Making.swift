@@ -186,8 +186,8 @@ extension Gate {
         call.mayBeSent = stillHolds(ruling, context)
         if let late { call.late = { late.came($0) } }
         var outcome = station.upstream.call(call)
-        if isWorthRetrying(outcome, repeatable, station) {
-            let definition = try lookAgain(ruling, station, intent, call.cancellation, &context)
+        if let failure = worthRetrying(outcome, repeatable, station) {
+            let definition = try lookAgain(ruling, station, intent, failure, call.cancellation, &context)
             (call.input, call.start) = (definition.tool.input, definition.start)
             call.mayBeSent = stillHolds(ruling, context)
             outcome = station.upstream.call(call)
@@ -216,19 +216,23 @@ extension Gate {
 
     /// Once, where nothing was sent: a call that may be repeated, one whose credentials were refused, and one whose server had
     /// ended, or whose route had changed, before its first byte.
-    private func isWorthRetrying(
+    ///
+    /// - Returns: Why it was not made; nil where it is not sent again.
+    private func worthRetrying(
         _ outcome: UpstreamOutcome,
         _ repeatable: Bool,
         _ station: UpstreamDesk.Station
-    ) -> Bool {
-        guard case .notSent(let failure) = outcome else { return false }
+    ) -> UpstreamFailure? {
+        guard case .notSent(let failure) = outcome else { return nil }
         if failure.kind == .unauthorized, let reference = station.reference {
             parts.secrets.forget(reference)
             station.upstream.end()
-            return true
+            return failure
         }
-        return [.ended, .withdrawn].contains(failure.kind)
+        let isWorthIt =
+            [.ended, .withdrawn].contains(failure.kind)
             || repeatable && [.unreachable, .forgotten].contains(failure.kind)
+        return isWorthIt ? failure : nil
     }
 
     /// Before a call is sent once more: its credentials are read and its server is asked anew, which takes a while, and what is
@@ -239,6 +243,7 @@ extension Gate {
         _ ruling: Ruling,
         _ station: UpstreamDesk.Station,
         _ intent: Int64?,
+        _ failure: UpstreamFailure,
         _ end: Cancellation,
         _ context: inout CallContext
     ) throws(Refusal) -> Definition {
@@ -251,7 +256,7 @@ extension Gate {
             return definition
         } catch {
             station.passed()
-            close(before, ruling, intent, .toolError, note: "nothing was sent")
+            close(before, ruling, intent, .toolError, note: failure.note)
             throw error
         }
     }
@@ -294,8 +299,9 @@ extension Gate {
         _ station: UpstreamDesk.Station,
         _ context: CallContext
     ) throws(Refusal) -> ServerListing {
-        do throws(UpstreamFailure) { return try Self.listing(station, ruling.timeout, parts.secrets) } catch {
-            station.learned(error)
+        do throws(UpstreamFailure) { return try Self.listing(station, parts.secrets) } catch {
+            // That a list took too long says nothing of a server's calls.
+            if error.kind == .timedOut { station.passed() } else { station.learned(error) }
             parts.say("\(ruling.tool): \(cutter.cut(error.message))")
             // Nobody else cancels a start or a list.
             if error.kind == .cancelled, isClosed { throw .stopping(context.operation) }
@@ -306,14 +312,13 @@ extension Gate {
     /// What the server offers; with credentials that were read again, where it refuses those that were kept.
     private static func listing(
         _ station: UpstreamDesk.Station,
-        _ time: Duration,
         _ secrets: SecretShelf
     ) throws(UpstreamFailure) -> ServerListing {
-        do throws(UpstreamFailure) { return try station.upstream.listing(within: time) } catch {
+        do throws(UpstreamFailure) { return try station.listing() } catch {
             guard error.kind == .unauthorized, let reference = station.reference else { throw error }
             secrets.forget(reference)
             station.upstream.end()
-            return try station.upstream.listing(within: time)
+            return try station.listing()
         }
     }
 
@@ -327,7 +332,8 @@ extension Gate {
         _ context: CallContext
     ) throws(Refusal) {
         guard let reference = station.reference else { return }
-        do throws(UpstreamFailure) { _ = try parts.secrets.secret(reference, until: .now + ruling.timeout, end) } catch {
+        do throws(UpstreamFailure) { _ = try parts.secrets.secret(reference, until: .now + ruling.timeout, end) } catch
+        {
             parts.say("\(context.operation): \(error.message)")
             if error.kind == .cancelled {
                 throw isClosed ? .stopping(context.operation) : RefusalWords.gone(context.operation)

@@ -93,10 +93,16 @@ package final class SecretShelf: Sendable {
             let turn = cancellation.whileWatching({ [state] in state.update { _ in } }) {
                 state.wait(until: deadline) { state -> Turn? in
                     var slot = state.slots[reference] ?? Slot()
-                    if let kept = slot.kept, ContinuousClock.now - kept.read < Self.kept { return .over(.success(kept.value)) }
+                    if let kept = slot.kept, ContinuousClock.now - kept.read < Self.kept {
+                        return .over(.success(kept.value))
+                    }
                     if slot.failed > failed, let failure = slot.failure { return .over(.failure(failure)) }
-                    if state.readsNoMore { return .over(.failure(UpstreamFailure(.cancelled, "no secret is read any more"))) }
-                    if cancellation.isCancelled { return .over(.failure(UpstreamFailure(.cancelled, "the caller has gone"))) }
+                    if state.readsNoMore {
+                        return .over(.failure(UpstreamFailure(.cancelled, "no secret is read any more")))
+                    }
+                    if cancellation.isCancelled {
+                        return .over(.failure(UpstreamFailure(.cancelled, "the caller has gone")))
+                    }
                     guard !slot.isReading else { return nil }
                     failed = slot.failed
                     slot.kept = nil

@@ -105,6 +105,9 @@ final class ProgramSession: Sendable {
         }
     }
 
+    /// The same, for whoever only looks.
+    var hasNewList: Bool { state.withLock { $0.hasNewList } }
+
     // MARK: Asking
 
     /// How a request ended.

@@ -67,6 +67,13 @@ package final class ProgramUpstream: Upstream {
 
     // MARK: Upstream
 
+    package var kept: ServerListing? {
+        state.withLock { state in
+            guard let (session, _) = state.running, !session.hasNewList else { return nil }
+            return state.listing
+        }
+    }
+
     package func listing(within time: Duration, waitsForStart: Bool) throws(UpstreamFailure) -> ServerListing {
         let patience = waitsForStart ? max(time, address.startTimeout) : time
         let (session, era) = try session(until: .now + patience, Cancellation())

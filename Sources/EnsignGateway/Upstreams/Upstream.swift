@@ -13,6 +13,9 @@ package protocol Upstream: Sendable {
     ///   - waitsForStart: Whether a start that somebody else has begun is waited for as long as it may take.
     func listing(within time: Duration, waitsForStart: Bool) throws(UpstreamFailure) -> ServerListing
 
+    /// The list that would be given without asking; nil where the server has to be asked.
+    var kept: ServerListing? { get }
+
     /// Makes one call and blocks until it is over. A server that has started again since the call was held against its list
     /// gets nothing: `ended`, not sent.
     func call(_ call: UpstreamCall) -> UpstreamOutcome
@@ -29,6 +32,8 @@ package protocol Upstream: Sendable {
 }
 
 extension Upstream {
+    package var kept: ServerListing? { nil }
+
     package func listing(within time: Duration) throws(UpstreamFailure) -> ServerListing {
         try listing(within: time, waitsForStart: true)
     }

@@ -20,6 +20,8 @@ final class WebChannel: Sendable {
         /// The most bytes of one message of the server.
         var most = 65_536
         var cancellation = Cancellation()
+        /// Whether it ends the session, and has no message (2025-11-25, "Session Management").
+        var isEnd = false
         /// Asked right before it is sent.
         var mayBeSent: @Sendable () -> Bool = { true }
 
@@ -97,12 +99,13 @@ final class WebChannel: Sendable {
             held.line.withLock { $0 = nil }
             idle.withLock { if $0.count < Self.mostLines { $0.append(line) } }
         }
-        let body = place == nil ? post.message.canonicalBytes() : nil
+        let body = place == nil && !post.isEnd ? post.message.canonicalBytes() : nil
         return post.cancellation.whileWatching({ held.line.withLock { $0?.cancel() } }) {
             line.send(
                 url,
                 headers: headers,
                 body: body,
+                method: post.isEnd ? "DELETE" : nil,
                 from: place ?? EventPlace(),
                 time: left,
                 isDirect: isDirect,

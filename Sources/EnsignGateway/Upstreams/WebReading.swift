@@ -130,7 +130,9 @@ final class WebReading {
         case 401: return .notSent(UpstreamFailure(.unauthorized, "the server wants other credentials (HTTP 401)"))
         case 300..<400:
             let text = "the server sends to another address (HTTP \(web.status))"
-            return .notSent(UpstreamFailure(.answered(status: web.status), text))
+            let answered = UpstreamFailure(.answered(status: web.status), text)
+            // What came of it is to be seen there (RFC 9110, section 15.4.4).
+            return web.status == 303 ? .unknown(answered) : .notSent(answered)
         default: break
         }
         switch UpstreamMessage(web.body) {
@@ -142,8 +144,8 @@ final class WebReading {
         let text = "the server answers with HTTP \(web.status) and no message"
         let answered = UpstreamFailure(.answered(status: web.status), text)
         switch web.status {
-        // It says that the request is at fault: it has not done it.
-        case 400..<500 where web.status != 408: return .notSent(answered)
+        // It says that the request is at fault: it has not done it. 499 says that whoever stands between gave up.
+        case 400..<500 where web.status != 408 && web.status != 499: return .notSent(answered)
         // What stands in front of a server that is gone says so by these.
         case 502, 503, 504: return .unknown(UpstreamFailure(.ended, text))
         case 400...: return .unknown(answered)

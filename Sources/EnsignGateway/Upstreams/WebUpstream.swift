@@ -33,6 +33,8 @@ package final class WebUpstream: Upstream {
     private static let patience = Duration.seconds(30)
     /// How long a list is kept: nobody says when it changes where no stream is open.
     private static let keeping = Duration.seconds(60)
+    /// How long its end may take.
+    private static let farewell = Duration.seconds(1)
     /// The most bytes of one message, where the call does not say.
     private static let most = 16 << 20
     /// - Parameters:
@@ -50,8 +52,10 @@ package final class WebUpstream: Upstream {
 
     // MARK: Upstream
 
+    package var kept: ServerListing? { state.withLock { $0.listing }.flatMap { $0.until > .now ? $0.value : nil } }
+
     package func listing(within time: Duration, waitsForStart: Bool) throws(UpstreamFailure) -> ServerListing {
-        if let kept = state.withLock({ $0.listing }), kept.until > .now { return kept.value }
+        if let kept { return kept }
         let deadline = ContinuousClock.now + time
         let greeting = try self.greeting(until: deadline, Cancellation())
         var listing = ServerListing(info: greeting.info)
@@ -91,12 +95,21 @@ package final class WebUpstream: Upstream {
     }
 
     package func end() {
-        state.withLock { state in
-            state.greeting = nil
-            state.listing = nil
+        let old = state.withLock { state in
+            defer { (state.greeting, state.listing) = (nil, nil) }
+            return state.greeting
         }
         teller.end()
+        if let old, let session = old.session { leave(session, old.era) }
         channel.close()
+    }
+
+    /// Tells the server that nobody comes back to a session, so that it need not keep it.
+    private func leave(_ session: String, _ era: UpstreamProtocol.Era) {
+        let deadline = ContinuousClock.now + Self.farewell
+        var post = WebChannel.Post(.null, method: "", era: era, session: session, deadline: deadline)
+        post.isEnd = true
+        _ = try? channel.send(post) { _ in true }
     }
 
     // MARK: Getting to know it

@@ -311,6 +311,8 @@ final class MemoryServer: Upstream, Sendable {
             tools: ["find", "update", "list", "secret"].map { ServerListing.Tool(name: $0, input: ["type": "object"]) }
         )
         var listingFailure: UpstreamFailure?
+        /// How long it had the last time.
+        var listingTime: Duration?
         var startsNoMore = false
     }
 
@@ -322,7 +324,10 @@ final class MemoryServer: Upstream, Sendable {
     static let fine: JSONValue = ["content": [["type": "text", "text": "fine"]]]
 
     func listing(within time: Duration, waitsForStart: Bool) throws(UpstreamFailure) -> ServerListing {
-        let (listing, failure, hook) = contents.withLock { ($0.listing, $0.listingFailure, $0.whenListing) }
+        let (listing, failure, hook) = contents.withLock { contents in
+            contents.listingTime = time
+            return (contents.listing, contents.listingFailure, contents.whenListing)
+        }
         hook()
         if let failure { throw failure }
         return listing

@@ -73,7 +73,9 @@ struct SecretTests {
         let shelf = try shelf(scratch, body)
         let failures = Mutex<[UpstreamFailure.Kind]>([])
         @Sendable func ask(_ time: Duration? = nil, _ cancellation: Cancellation = Cancellation()) {
-            do throws(UpstreamFailure) { _ = try shelf.secret("vault:x", until: time.map { .now + $0 }, cancellation) } catch {
+            do throws(UpstreamFailure) {
+                _ = try shelf.secret("vault:x", until: time.map { .now + $0 }, cancellation)
+            } catch {
                 let kind = error.kind
                 failures.withLock { $0.append(kind) }
             }

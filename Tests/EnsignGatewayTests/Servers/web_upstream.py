@@ -70,6 +70,11 @@ class Handler(BaseHTTPRequestHandler):
         self.note({"method": "GET", "at": int(time.monotonic() * 1000)})
         self.part()
 
+    def do_DELETE(self):
+        self.note({"method": "DELETE"})
+        sessions.discard(self.headers.get("Mcp-Session-Id"))
+        self.plain(None, 204)
+
     def part(self):
         """Says the next part of a stream that comes in several, each over a connection of its own."""
         part = parts.pop(0)

@@ -85,7 +85,8 @@ struct HeadTests {
             ["Content-Length: 40", "Content-Length: 40"], ["Content-Length: 40", "Content-Length: 5"],
             ["Content-Length: 5", "Content-Length: 40"], ["Content-Length: +40"],
             ["Transfer-Encoding: chunked", "Transfer-Encoding: identity"], ["Transfer-Encoding: xchunked"],
-            ["HTTP/1.0", "Connection: keep-alive", "Transfer-Encoding: chunked"], ["Host: 127.0.0.1", "Content-Length: 40"],
+            ["HTTP/1.0", "Connection: keep-alive", "Transfer-Encoding: chunked"],
+            ["Host: 127.0.0.1", "Content-Length: 40"],
             ["Content-Length: 40", "X : a"],
         ],
         [true, false]
@@ -98,7 +99,9 @@ struct HeadTests {
         let usual = isKnown ? Self.usual : [Self.usual[0], Self.usual[2]]
         let body = isChunked ? "28\r\n\(Self.ping)\r\n0\r\n\r\n" : Self.ping
         let other = (["POST /mcp HTTP/1.1"] + Self.usual + ["Content-Length: 40", "", ""]).joined(separator: "\r\n")
-        client.say((["POST /mcp \(version)"] + usual + lines + ["", ""]).joined(separator: "\r\n") + body + other + Self.ping)
+        client.say(
+            (["POST /mcp \(version)"] + usual + lines + ["", ""]).joined(separator: "\r\n") + body + other + Self.ping
+        )
         let reply = try client.hear()
         #expect((400...501).contains(reply.status) && reply["connection"]?.lowercased() == "close")
         #expect(client.isClosed(within: 10), "nothing comes behind it")

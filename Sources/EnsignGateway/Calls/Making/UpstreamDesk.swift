@@ -41,6 +41,7 @@ package final class UpstreamDesk: Sendable {
     package struct Station: Sendable {
         package let upstream: any Upstream
         let pins = KnownPins()
+        private let turn = ListTurn()
         fileprivate let breaker: CircuitBreaker
         fileprivate var pass: CircuitBreaker.Pass?
         /// The reference of its credentials; nil without any.
@@ -60,6 +61,16 @@ package final class UpstreamDesk: Sendable {
         func failed() { if let pass { breaker.failed(pass) } }
         /// The call was given up before anything was learned.
         func passed() { if let pass { breaker.passed(pass) } }
+
+        /// What it offers, in a time of its own: how long a call may take says nothing of its list.
+        func listing() throws(UpstreamFailure) -> ServerListing {
+            if let kept = upstream.kept { return kept }
+            return try turn.take(within: Self.timeOfList) { (time) throws(UpstreamFailure) in
+                try upstream.listing(within: time)
+            }
+        }
+
+        static let timeOfList = Duration.seconds(15)
 
         /// What a failure says of the server: an answer, however bad it is, came over a connection that is good.
         func learned(_ failure: UpstreamFailure) {
