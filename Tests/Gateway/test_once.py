@@ -213,6 +213,27 @@ class ImpatientTests(Case):
         ((status, body, answered),) = said
         self.assertEqual((status, words(body["result"]), answered["Connection"]), (200, "done", "close"))
 
+    def test_a_command_for_a_secret_that_hangs_holds_up_no_end(self) -> None:
+        world = self.world()
+        asked = world.folder / "asked"
+        world.resolver.write_text(f"#!/bin/sh\ntouch {asked}\nexec sleep 60\n")
+        web = world.listens()
+        answers: list[Any] = []
+        with Serving(world) as serving:
+            call = lambda: answers.append(web.call("payments__refund", REFUND, Ensign_Run="r1"))
+            threads = [threading.Thread(target=call) for _ in range(2)]
+            for thread in threads:
+                thread.start()
+            eventually(asked.exists)
+            started = time.monotonic()
+            self.assertEqual(serving.end(), 0)
+            self.assertLess(time.monotonic() - started, 6)
+            for thread in threads:
+                thread.join()
+        self.assertEqual([reason(each) for each in answers], ["unavailable"] * 2)
+        self.assertIn("the gateway is being stopped", words(answers[0]))
+        self.assertEqual(world.calls(), [])
+
     def test_a_server_that_does_not_serve_yet_holds_up_no_end(self) -> None:
         world = self.world("late")
         web = world.listens()

@@ -5,13 +5,15 @@ ENSIGN names the built program; ensign-gateway is beside it. Run with `python3 -
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 import subprocess
+import time
 import unittest
 from typing import Any
 
-from clients import Client, reason, words
+from clients import Client, Serving, reason, words
 from world import GATEWAY, ROOT, Case, World
 
 
@@ -138,6 +140,22 @@ class RecordTests(Case):
         self.assertEqual([call["name"] for call in world.calls()], ["lookup", "lookup"])
         with Client(world) as client:
             self.assertIsNone(reason(client.call("payments__refund", {"payment": "p", "amount": 10})))
+        world.gateway("verify")
+
+    def test_where_somebody_holds_the_logs_lock_on_and_on_what_only_reads_goes_on_and_the_rest_is_refused_in_time(self) -> None:
+        world = self.world()
+        web = world.listens()
+        with Serving(world):
+            self.assertIsNone(reason(web.call("payments__lookup", {})))
+            with (world.state / "log/newest").open("r+") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                started = time.monotonic()
+                self.assertEqual(reason(web.call("payments__refund", {"payment": "p", "amount": 10})), "unavailable")
+                self.assertLess(time.monotonic() - started, 25)
+                started = time.monotonic()
+                self.assertIsNone(reason(web.call("payments__lookup", {})))
+                self.assertLess(time.monotonic() - started, 25)
+            self.assertIsNone(reason(web.call("payments__refund", {"payment": "p", "amount": 10})))
         world.gateway("verify")
 
     def test_recorded_verdicts_follow_from_their_bundles_and_a_changed_one_does_not(self) -> None:

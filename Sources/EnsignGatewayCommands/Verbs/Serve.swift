@@ -13,8 +13,8 @@ extension Verb {
             Runs until SIGTERM or SIGINT. Then no call is made any more, and those under way have 10 seconds to be \
             answered; what only reads is cancelled after that, and what changes something is waited for. Servers behind \
             it are ended. SIGHUP reads the operator's file again: what it says of agents, servers, limits and approvals counts \
-            from then on, and a file that is not valid, or has errors that the one before has not, changes nothing. Addresses and the state need a new start. A \
-            renewed certificate is taken then, too, and without it within ten seconds.
+            from then on, and a file that is not valid, or has errors that the one before has not, changes nothing. Addresses \
+            and the state need a new start. A renewed certificate is taken then, too, and without it within ten seconds.
             """,
         options: [.operatorFile] + Option.places,
         examples: [
