@@ -1,4 +1,5 @@
 package import EnsignModel
+import EnsignYAML
 
 /// An agent as a framework's files describe it, before it becomes a manifest.
 package struct OfferedAgent: Sendable, Hashable {
@@ -125,16 +126,40 @@ package enum AgentFiles {
             )
         }
         decisions += placeholders(in: prompt, of: name)
+        let written = written(prompt)
+        if let why = written.why { decisions.append(ImportDecision(.look, name, why)) }
         return OfferedAgent(
             name: name,
             description: sentence(goal.isEmpty ? role : goal, else: "An agent of crewAI"),
-            prompt: prompt.onItsLines,
+            prompt: written.text,
             runtime: ["kind": "crewai", "agent": .string(key)],
             steps: value["max_iter"]?.int.flatMap { $0 > 0 ? $0 : nil },
             seconds: value["max_execution_time"]?.int.flatMap { $0 > 0 ? $0 : nil },
             decisions: decisions,
             modelParts: model
         )
+    }
+
+    /// A prompt as a file may have it, and what is odd in it: what no text may have is made visible, and all else stays as
+    /// it is, because a model reads it.
+    private static func written(_ prompt: String) -> (text: String, why: String?) {
+        let scan = TextScan.scan(Array(prompt.utf8), manifest: false)
+        guard let odd = scan.problems.first ?? scan.warnings.first else { return (prompt, nil) }
+        let place = "line \(odd.mark.line) of its prompt: \(odd.message)"
+        guard !scan.problems.isEmpty else { return (prompt, place) }
+        var shown: [Unicode.Scalar: String] = [:]
+        var text = ""
+        for scalar in prompt.unicodeScalars {
+            if let known = shown[scalar] {
+                text += known
+                continue
+            }
+            let alone = String(scalar)
+            let isFine = TextScan.scan(Array(alone.utf8), manifest: false).problems.isEmpty
+            shown[scalar] = isFine ? alone : alone.onItsLines
+            text += isFine ? alone : alone.onItsLines
+        }
+        return (text, "\(place); it is written visibly")
     }
 
     /// `{topic}`: what the runtime fills in.

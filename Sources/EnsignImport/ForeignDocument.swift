@@ -12,10 +12,11 @@ package enum ForeignDocument {
     ///
     /// - Throws: ``ForeignDocumentError`` with the place.
     package static func read(_ bytes: [UInt8]) throws(ForeignDocumentError) -> JSONValue {
-        let first = bytes.first { $0 > 0x20 }
+        // Behind a byte order mark, too.
+        let first = bytes.first { $0 > 0x20 && $0 < 0x80 }
         if first == UInt8(ascii: "{") || first == UInt8(ascii: "[") {
             do {
-                return try JSONParser.parse(bytes)
+                return try JSONParser.parse(foreign: bytes)
             } catch {
                 throw ForeignDocumentError(
                     description: "it is not JSON: \(error.message)",

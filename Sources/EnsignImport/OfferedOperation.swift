@@ -60,11 +60,11 @@ extension OfferedOperation {
         }
         for (what, schema) in [("input", input), ("output", output)] {
             guard let schema else { continue }
+            guard schema.isShallow(most: 48) else { return "its \(what) schema is nested too deep for a manifest" }
             if let problem = lintSchema(schema).first(where: { $0.severity == .error }) {
                 let place = problem.pointer.isEmpty ? "" : " at \(problem.pointer.jsonPointer.cut(utf8: 100))"
                 return "its \(what) schema\(place): \(problem.message) [\(problem.code.rawValue)]"
             }
-            guard schema.isShallow(most: 48) else { return "its \(what) schema is nested too deep for a manifest" }
             if let number = schema.inexactNumber {
                 return "its \(what) schema has the number \(number), which cannot be held exactly"
             }
@@ -72,26 +72,30 @@ extension OfferedOperation {
         return nil
     }
 
-    /// The operation with what steers terminals or shows nothing made visible, bounds clamped; says whether it changed.
-    func readable() -> (operation: OfferedOperation, changed: Bool) {
+    /// The operation as a manifest can have it, and what was changed, in words: what steers terminals or shows nothing is
+    /// made visible, and schemas are in the words that manifests know.
+    func readable() -> (operation: OfferedOperation, changes: [String]) {
         var result = self
+        var changes: [String] = []
         let whole = description?.replacingLineEnds
         result.description = whole?.onItsLines
-        result.input = input.map(Self.clamped)
-        result.output = output.map(Self.clamped)
-        return (result, result.description != whole)
-    }
-
-    private static func clamped(_ schema: JSONValue) -> JSONValue {
-        guard let keywords = schema.object else { return schema }
-        return .object(
-            JSONObject(
-                keywords.map { keyword, value in
-                    let bound = SchemaTranslation.clamped(keyword, value)
-                    return (keyword, bound ?? SchemaPositions.mapping(keyword, value, clamped))
-                }
+        if result.description != whole {
+            changes.append(
+                "its description has characters that show nothing or steer terminals; they are written visibly"
             )
-        )
+        }
+        for (what, place) in [("input", \OfferedOperation.input), ("output", \OfferedOperation.output)] {
+            guard let schema = self[keyPath: place] else { continue }
+            // MCP reads a schema without a label as 2020-12; of OpenAPI the label has been written.
+            let foreign = ForeignSchema(schema, unlabelled: method == nil ? .draft2020 : nil)
+            result[keyPath: place] = foreign.schema
+            if !foreign.dropped.isEmpty {
+                let words = foreign.dropped.sorted()
+                let shown = words.prefix(8).map { $0.quoted(utf8: 60) }.joined(separator: ", ")
+                changes.append("its \(what) schema is written without \(shown)\(words.count > 8 ? ", ..." : "")")
+            }
+        }
+        return (result, changes)
     }
 }
 
@@ -117,7 +121,7 @@ extension JSONValue {
     }
 
     /// A whole number that a manifest cannot hold, bounds that are clamped aside.
-    fileprivate var inexactNumber: String? {
+    var inexactNumber: String? {
         switch self {
         case .integer(let value) where value.magnitude > 1 << 53: "\(value)"
         case .number(let value) where value.rounded() == value && value.magnitude >= 0x1p53: "\(value)"

@@ -11,6 +11,8 @@ struct OpenAPIOperation {
     private let work: SchemaWork
     private var builder: SchemaBuilder
     private var properties = JSONObject()
+    /// The names that parameters have in the description, and those that were given here.
+    private var written: Set<String> = []
     private var required: [JSONValue] = []
 
     init(root: JSONValue, isOld: Bool, work: SchemaWork) {
@@ -81,6 +83,7 @@ struct OpenAPIOperation {
     /// - Returns: What the path leaves open and no parameter names.
     private mutating func addParameters(_ parameters: [JSONValue], of path: String) -> Set<String> {
         var missing = Self.variables(path)
+        written = Set(parameters.compactMap { $0["name"]?.string })
         for parameter in parameters {
             guard let name = parameter["name"]?.string, let place = parameter["in"]?.string else {
                 fail(parameter["$ref"] == nil ? "a parameter has no name" : parameter.leadsNowhere)
@@ -97,7 +100,7 @@ struct OpenAPIOperation {
             unsaid.append("the header \(name.lowercased()) is its caller's, as OpenAPI has it")
             return
         }
-        let key = properties[name] == nil ? name : "\(place)_\(name)"
+        let key = properties[name] == nil ? name : free("\(place)_\(name)")
         if key != name {
             unsaid.append(
                 "the parameter '\(name.onOneLine(utf8: 60))' of its \(place) is declared as '\(key.onOneLine(utf8: 70))'"
@@ -116,6 +119,18 @@ struct OpenAPIOperation {
         if parameter["required"] == true || place == "path" { required.append(.string(key)) }
     }
 
+    /// A name that no parameter has.
+    private mutating func free(_ name: String) -> String {
+        var result = name
+        var number = 2
+        while written.contains(result) {
+            result = "\(name)_\(number)"
+            number += 1
+        }
+        written.insert(result)
+        return result
+    }
+
     /// What a path leaves open: `id` of `/users/{id}`.
     private static func variables(_ path: String) -> Set<String> {
         Set(path.split(separator: "{").dropFirst().compactMap { $0.split(separator: "}").first.map(String.init) })
@@ -132,7 +147,8 @@ struct OpenAPIOperation {
         if !type.lowercased().contains("json") {
             unsaid.append("the body is \(type.onOneLine(utf8: 60)), of which the schema is declared alone")
         }
-        let key = properties["body"] == nil ? "body" : "request_body"
+        let key = properties["body"] == nil ? "body" : free("request_body")
+        if key != "body" { unsaid.append("the body is declared as '\(key)'") }
         properties[key] = builder.schema(schema)
         if body["required"] == true { required.append(.string(key)) }
     }

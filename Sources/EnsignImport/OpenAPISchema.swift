@@ -4,6 +4,8 @@ import EnsignModel
 final class SchemaWork {
     /// No manifest has as many values.
     var left = 200_000
+    /// What one side alone says, by side and definition: many schemas have the same parts.
+    var others: [SchemaBuilder.Side: [String: Set<String>]] = [:]
 }
 
 /// One schema of an interface's description as a schema by itself: definitions that it uses come along.
@@ -83,12 +85,25 @@ struct SchemaBuilder {
     }
 
     /// The properties of an object, and of its parts, that only the other side says.
-    private func others(in schema: JSONValue, depth: Int = 0) -> Set<String> {
-        guard depth < 8 else { return [] }
+    private func others(in schema: JSONValue) -> Set<String> {
+        work.left -= 1
+        guard work.left > 0 else { return [] }
         var found: Set<String> = []
         for (name, property) in schema["properties"]?.object ?? [:] where isOthers(property) { found.insert(name) }
         for part in schema["allOf"]?.array ?? [] {
-            found.formUnion(others(in: target(of: part) ?? part, depth: depth + 1))
+            guard let name = name(of: part) else {
+                found.formUnion(others(in: part))
+                continue
+            }
+            if let known = work.others[side]?[name] {
+                found.formUnion(known)
+                continue
+            }
+            // One that is a part of itself adds nothing.
+            work.others[side, default: [:]][name] = []
+            let others = target(of: part).map { self.others(in: $0) } ?? []
+            work.others[side, default: [:]][name] = others
+            found.formUnion(others)
         }
         return found
     }
@@ -98,10 +113,15 @@ struct SchemaBuilder {
     }
 
     private func target(of schema: JSONValue) -> JSONValue? {
+        name(of: schema).flatMap { root["components"]?["schemas"]?[$0] }
+    }
+
+    /// The definition that a schema leads to.
+    private func name(of schema: JSONValue) -> String? {
         guard let reference = schema["$ref"]?.string.flatMap({ SchemaReference($0) }), reference.segments.count == 3,
             Array(reference.segments.prefix(2)) == ["components", "schemas"]
         else { return nil }
-        return root["components"]?["schemas"]?[reference.segments[2]]
+        return reference.segments[2]
     }
 
     private static func without(_ names: Set<String>, _ keywords: JSONObject) -> JSONObject {
@@ -120,18 +140,9 @@ struct SchemaBuilder {
 
     /// 3.0's own words: `nullable`, and bounds that are exclusive by a flag. What is beside a reference is ignored.
     private func renewed(_ keywords: JSONObject, _ old: JSONObject) -> JSONValue {
-        var result = keywords
+        let result = keywords
         if let reference = result["$ref"] { return ["$ref": reference] }
-        for (flag, bound) in [("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")] where old[flag] == true
-        {
-            result[flag] = result[bound]
-            result[bound] = nil
-        }
-        guard old["nullable"] == true else { return .object(result) }
-        if let type = result["type"]?.string { result["type"] = [.string(type), "null"] }
-        if let values = result["enum"]?.array, !values.contains(.null) { result["enum"] = .array(values + [.null]) }
-        if result["type"] == nil, result["enum"] == nil { return ["anyOf": [.object(result), ["type": "null"]]] }
-        return .object(result)
+        return JSONValue.object(result).withOldWords(of: old)
     }
 
     private mutating func reference(_ value: JSONValue) -> JSONValue {

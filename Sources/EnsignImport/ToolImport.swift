@@ -74,17 +74,13 @@ package struct ToolImport: Sendable {
         var names: Set<String> = []
         var accepted: [OfferedOperation] = []
         for operation in offered {
-            if let refusal = operation.refusal {
+            let (readable, changes) = operation.readable()
+            if let refusal = readable.refusal {
                 leaveOut(operation.name, refusal)
             } else if !names.insert(operation.name).inserted {
                 leaveOut(operation.name, "the source has the name twice; the first one counts")
             } else {
-                let (readable, changed) = operation.readable()
-                if changed {
-                    let why =
-                        "its description has characters that show nothing or steer terminals; they are written visibly"
-                    decisions.append(ImportDecision(.look, operation.name, why))
-                }
+                for change in changes { decisions.append(ImportDecision(.look, operation.name, change)) }
                 if accepted.count < Self.mostOperations, let problem = Self.problem(of: readable) {
                     leaveOut(operation.name, problem)
                 } else {

@@ -35,7 +35,10 @@ struct ToolText {
     }
 
     private let tape: YAMLTape
+    /// Of what is written new: what most lines have.
     private let lineEnd: String
+    /// Of each line.
+    private var ends: [String]
     private var present: [Present] = []
     private var indent = 4
     /// What the operations are to be, by name; nil for those that are new.
@@ -44,7 +47,11 @@ struct ToolText {
     init(_ text: String) throws(ToolTextError) {
         // By bytes: CR LF is one character.
         let written = text.utf8.split(separator: 0x0A, omittingEmptySubsequences: false)
-        lineEnd = written.first?.last == 0x0D ? "\r\n" : "\n"
+        let lineEnd = 2 * written.count { $0.last == 0x0D } >= written.count ? "\r\n" : "\n"
+        self.lineEnd = lineEnd
+        ends = written.map { $0.last == 0x0D ? "\r\n" : "\n" }
+        // The last one may have none.
+        if written.last?.isEmpty == true { ends.removeLast() } else { ends[ends.count - 1] = lineEnd }
         lines = written.map { String(decoding: $0.last == 0x0D ? $0.dropLast() : $0, as: UTF8.self) }
         if lines.last == "" { lines.removeLast() }
         let scan = TextScan.scan(Array(text.utf8), manifest: true)
@@ -123,8 +130,8 @@ struct ToolText {
     }
 
     /// Where the comment above an operation begins, which is its own.
-    private func start(above line: Int) -> Int {
-        let start = String(repeating: " ", count: indent) + "#"
+    private func start(above line: Int, indent: Int? = nil) -> Int {
+        let start = String(repeating: " ", count: indent ?? self.indent) + "#"
         var line = line
         while line > 0, lines[line - 1].hasPrefix(start) { line -= 1 }
         return line
@@ -303,7 +310,9 @@ struct ToolText {
             } else {
                 let before = key == "pin" ? places["input"] ?? places["output"] : nil
                 let line =
-                    key == "description" ? old.range.lowerBound + 1 : before?.lowerBound ?? old.range.upperBound
+                    key == "description"
+                    ? old.range.lowerBound + 1
+                    : before.map { start(above: $0.lowerBound, indent: inner) } ?? old.range.upperBound
                 edit(line..<line, text)
             }
         }
@@ -362,13 +371,13 @@ struct ToolText {
     }
 
     private var edited: String {
-        var result = lines
+        var result = zip(lines, ends).map { $0 + $1 }
         let ordered = edits.sorted { left, right in
             (left.range.lowerBound, left.range.upperBound, left.order)
                 < (right.range.lowerBound, right.range.upperBound, right.order)
         }
-        for edit in ordered.reversed() { result.replaceSubrange(edit.range, with: edit.lines) }
-        return result.map { $0 + lineEnd }.joined()
+        for edit in ordered.reversed() { result.replaceSubrange(edit.range, with: edit.lines.map { $0 + lineEnd }) }
+        return result.joined()
     }
 
     // MARK: Writing

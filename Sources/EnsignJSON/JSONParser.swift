@@ -22,6 +22,13 @@ package enum JSONParser {
         return try result.get()
     }
 
+    /// Reads what was not written for Ensign: a byte order mark in front is passed over (RFC 8259, section 8.1), and what is
+    /// nested deeper than a manifest may be is for the reader to judge.
+    package static func parse(foreign bytes: [UInt8]) throws(JSONError) -> JSONValue {
+        let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
+        return try parse(bytes.starts(with: mark) ? Array(bytes.dropFirst(mark.count)) : bytes, maxDepth: depthLimit)
+    }
+
     /// Reads borrowed bytes, as ``parse(_:maxDepth:)`` does.
     package static func parse(
         _ bytes: UnsafeRawBufferPointer,

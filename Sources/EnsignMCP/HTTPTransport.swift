@@ -1,4 +1,5 @@
 package import EnsignModel
+import EnsignSystem
 
 /// A server that is reached by HTTP (MCP 2025-11-25 and 2026-07-28, "Streamable HTTP"): answers are JSON, or a stream of
 /// events that is read until the answer is in it.
@@ -103,7 +104,12 @@ package final class HTTPTransport: MCPTransport {
         }
         if answer.isStream { throw MCPError(.ended, "the server's stream ended before it answered '\(method)'") }
         // An error of the protocol may come with any status.
-        let isJSON = answer.body.first { $0 > 0x20 } == UInt8(ascii: "{")
+        let isJSON = ByteOrderMark.without(answer.body).first { $0 > 0x20 } == UInt8(ascii: "{")
+        if (200..<300).contains(answer.status), !isJSON {
+            let what = answer.type.isEmpty ? "something" : answer.type.onOneLine(utf8: 60)
+            let why = "the server answers with \(what), which is not MCP: is the path of the address right?"
+            throw MCPError(.refused(Int64(answer.status)), why)
+        }
         guard isJSON, (200..<300).contains(answer.status) || answer.status >= 400 else { throw refusal(answer.status) }
         try budget.took(answer.body.count)
         let value: JSONValue

@@ -11,6 +11,8 @@ package struct MCPClient {
     private let version: String
     private var era: Era?
     private var lastID: Int64 = 0
+    /// Whether a question that was given up may still be refused, without its id: a server need not know that to be one.
+    private var owesRefusal = false
 
     /// How requests say which version they are of.
     private enum Era {
@@ -118,7 +120,7 @@ package struct MCPClient {
             }
             let page = try answer.result(of: "tools/list")
             try listing.add(page)
-            cursor = page["nextCursor"]?.string
+            cursor = ServerListing.cursor(behind: page)
             if let cursor, !cursors.insert(cursor).inserted {
                 throw MCPError(.malformed, "the server's pages go round in a circle")
             }
@@ -176,6 +178,8 @@ package struct MCPClient {
         var next: JSONValue = .object(message)
         // Each refusal is sent before more is read, as far as the transport can.
         let canAnswer = transport.takesAnswers
+        var owesRefusal = owesRefusal
+        defer { self.owesRefusal = owesRefusal }
         while true {
             let isProbe = method == "server/discover"
             do throws(MCPError) {
@@ -186,6 +190,10 @@ package struct MCPClient {
                     patience: patience,
                     budget: &budget
                 ) { (value) throws(MCPError) -> Bool in
+                    if owesRefusal, value["id"] == .null, value["error"]?.object != nil {
+                        owesRefusal = false
+                        return false
+                    }
                     if let found = try Self.answer(in: value, to: id) {
                         answer = found
                         return true
@@ -194,7 +202,10 @@ package struct MCPClient {
                     refusals.append(refusal)
                     return true
                 }
-                if !isDone { return nil }
+                if !isDone {
+                    owesRefusal = isProbe && canAnswer
+                    return nil
+                }
             } catch  where isProbe && error.isOnlyRefused {
                 return nil
             }

@@ -13,6 +13,8 @@ package struct ServerListing: Sendable, Hashable {
     package private(set) var leftOut: [String: String] = [:]
     /// The start of the server that it is of: each one may offer something else. Nil where starts are not known.
     package var start: Int?
+    /// Why elements of the list are no tools, by their indices in it.
+    package private(set) var unread: [Int: String] = [:]
     /// Where the list of tools stands in the answer that was read.
     package private(set) var pointer: [String] = []
 
@@ -40,15 +42,28 @@ package struct ServerListing: Sendable, Hashable {
         guard let tools = page["tools"]?.array else {
             throw MCPError(.malformed, "the answer to 'tools/list' has no list 'tools'")
         }
-        guard self.tools.count + tools.count <= Self.mostTools else {
+        guard self.tools.count + unread.count + tools.count <= Self.mostTools else {
             throw MCPError(.limit, "the server has more than \(Self.mostTools) tools")
         }
         for tool in tools {
+            // One that is none must not spoil the others.
             guard let name = tool["name"]?.string else {
-                throw MCPError(.malformed, "a tool of the server has no name")
+                unread[self.tools.count + unread.count] = tool.object == nil ? "it is not a tool" : "it has no name"
+                continue
             }
             self.tools.append(Tool(name: name, definition: tool))
         }
+    }
+
+    /// Where the server's list goes on; nil where this page is the last one. An empty text is no cursor: several servers
+    /// write it behind the last page.
+    package static func cursor(behind page: JSONValue) -> String? {
+        page["nextCursor"]?.string.flatMap { $0.isEmpty ? nil : $0 }
+    }
+
+    /// Where the server's list has a tool, as long as none was left out.
+    package func index(ofTool number: Int) -> Int {
+        unread.keys.sorted().reduce(number) { index, other in other <= index ? index + 1 : index }
     }
 
     /// Leaves out the tools that are not to be used.
@@ -68,11 +83,11 @@ package struct ServerListing: Sendable, Hashable {
     package init(answer bytes: [UInt8]) throws(MCPError) {
         let value: JSONValue
         do {
-            value = try JSONParser.parse(bytes)
+            value = try JSONParser.parse(foreign: bytes)
         } catch {
             throw MCPError(.malformed, "it is not JSON: \(error.description)")
         }
-        guard value["result"]?["nextCursor"]?.string == nil, value["nextCursor"]?.string == nil else {
+        guard Self.cursor(behind: value["result"] ?? value) == nil else {
             throw MCPError(.malformed, "it is one page of several (nextCursor): save all tools as one list")
         }
         self.init(info: value["serverInfo"] ?? value["_meta"]?["io.modelcontextprotocol/serverInfo"] ?? .null)

@@ -86,7 +86,7 @@ package final class StdioTransport: MCPTransport {
 /// Reads one message strictly.
 func parsed(_ bytes: [UInt8]) throws(MCPError) -> JSONValue {
     do {
-        return try JSONParser.parse(bytes)
+        return try JSONParser.parse(foreign: bytes)
     } catch {
         throw MCPError(.malformed, "a message of the server is not JSON that can be read: \(error.description)")
     }

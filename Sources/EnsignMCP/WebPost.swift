@@ -104,6 +104,7 @@ package final class WebLine: Sendable {
             end: end,
             status: result.status,
             wasSent: result.was_sent != 0,
+            type: reading.type,
             isStream: reading.isStream,
             place: reading.events.place,
             session: reading.session,
@@ -115,6 +116,7 @@ package final class WebLine: Sendable {
         var body: [UInt8] = []
         var events: EventStream
         var isStream = false
+        var type = ""
         var isTooLong = false
         var session: String?
         let most: Int
@@ -144,7 +146,9 @@ package final class WebLine: Sendable {
         guard let colon = line.firstIndex(of: ":") else { return 0 }
         let value = String(line[line.index(after: colon)...].drop { $0 == " " }.prefix { !$0.isNewline })
         switch line[..<colon].lowercased() {
-        case "content-type": reading.isStream = value.lowercased().hasPrefix("text/event-stream")
+        case "content-type":
+            reading.type = value.prefix { $0 != ";" }.lowercased()
+            reading.isStream = value.lowercased().hasPrefix("text/event-stream")
         case "mcp-session-id":
             let isFine = value.utf8.count <= 1_024 && value.utf8.allSatisfy { (0x21...0x7E).contains($0) }
             reading.session = isFine && !value.isEmpty ? value : nil
@@ -218,6 +222,8 @@ package struct WebAnswer: Sendable {
     package var status: Int
     /// Whether anything of the request's body was written.
     package var wasSent: Bool
+    /// The media type, without its parameters; empty where none is said.
+    package var type: String
     package var isStream: Bool
     /// Where its stream was broken off.
     package var place: EventPlace

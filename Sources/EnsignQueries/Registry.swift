@@ -116,7 +116,7 @@ package struct Registry: Sendable {
             guard let team = try fleet.team(name)?.value else { return nil }
             return TeamRow(
                 name: name,
-                members: team.members,
+                members: team.members.map(\.value),
                 escalation: team.escalation,
                 agents: agents.filter { $0.team == name }
             )

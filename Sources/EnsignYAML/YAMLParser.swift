@@ -130,7 +130,9 @@ private struct TapeBuilder {
         let mark = unsafe mark(event.start_mark)
         lastScalar = nil
         let isEnd = unsafe event.type == YAML_MAPPING_END_EVENT || event.type == YAML_SEQUENCE_END_EVENT
-        if !isEnd, glued.contains(mark) {
+        // What is left out between 'a?' and its closing brace begins nowhere.
+        let isNothing = unsafe event.type == YAML_SCALAR_EVENT && event.start_mark.index == event.end_mark.index
+        if !isEnd, !isNothing, glued.contains(mark) {
             // In braces libyaml takes the mark away from the key; YAML 1.2 makes it the key's first character. Nothing
             // else begins there: elsewhere the mark is part of what follows it.
             refuse("complex-key", "a '?' right before a key is read in two ways", "put the key into quotes", mark)

@@ -72,6 +72,14 @@ package struct YAMLTape: Sendable {
         return text[Int(entry.offset)..<Int(entry.offset) + Int(entry.length)]
     }
 
+    /// Whether these bytes are in a scalar's text.
+    package func hasText(_ wanted: [UInt8]) -> Bool {
+        guard let first = wanted.first, wanted.count <= text.count else { return false }
+        return (0...(text.count - wanted.count)).contains { start in
+            text[start] == first && text[start..<(start + wanted.count)].elementsEqual(wanted)
+        }
+    }
+
     /// Whether a scalar's text is exactly these bytes.
     package func matches(_ node: Int, _ wanted: [UInt8]) -> Bool {
         let entry = nodes[node]

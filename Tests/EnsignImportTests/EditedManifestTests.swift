@@ -52,6 +52,32 @@ struct EditedManifestTests {
         #expect(try bring([Self.a], over: result.text ?? "").differences == [])
     }
 
+    @Test("Each line keeps its own end", arguments: [0, 3, 7])
+    func mixedLines(_ number: Int) throws {
+        var lines = (Self.head + "    a:\n      description: A\n      access: read\n      risk: low\n").split(
+            separator: "\n"
+        ).map { $0 + "\n" }
+        lines[number] = lines[number].dropLast() + "\r\n"
+        let text = lines.joined()
+        let result = try #require(
+            try bring([Self.a, OfferedOperation(name: "b", description: "B", input: nil)], over: text).text
+        )
+        #expect(result.utf8.count { $0 == 0x0D } == 1)
+        #expect(result.utf8.split(separator: 0x0A)[number].last == 0x0D)
+    }
+
+    @Test("A pin does not part a field from the comment above it")
+    func pinBelowComment() throws {
+        let text =
+            Self.head
+            + "    a:\n      description: A\n      access: read\n      risk: low\n      # what goes in\n      input:\n"
+            + "        type: object\n"
+        var pinned = Self.a
+        pinned.pin = Digest("sha256:" + String(repeating: "a", count: 64))
+        let result = try #require(try bring([pinned], over: text).text)
+        #expect(result.contains("      # what goes in\n      input:\n"), "\(result)")
+    }
+
     @Test("Lines may end in CR LF, and still do afterwards")
     func carriageReturns() throws {
         let text = (Self.head + "    a: {access: read, risk: low}\n    b:\n      access: read\n      risk: low\n")

@@ -56,6 +56,72 @@ struct OpenAPITests {
         security: [{key: []}]
         """
 
+    @Test("No parameter takes the place of another one, nor the body of a parameter; each new name is said")
+    func names() throws {
+        let document = try document(
+            """
+            openapi: 3.0.0
+            info: {title: t, version: 1.0.0}
+            paths:
+              /x/{id}:
+                get:
+                  operationId: getx
+                  parameters:
+                    - {name: path_id, in: query, schema: {type: integer}}
+                    - {name: id, in: query, schema: {type: boolean}}
+                    - {name: id, in: path, required: true, schema: {type: string}}
+                    - {name: id, in: cookie, schema: {type: number}}
+                    - {name: request_body, in: query, schema: {type: integer}}
+                    - {name: body, in: query, schema: {type: integer}}
+                    - {name: cookie_id, in: query, schema: {type: integer}}
+                  requestBody: {required: true, content: {application/json: {schema: {type: object}}}}
+                  responses: {}
+            """
+        )
+        let input = try #require(document.operations.first?.input)
+        let types = (input["properties"]?.object ?? [:]).map { "\($0.key): \($0.value["type"]?.string ?? "")" }.sorted()
+        #expect(
+            types == [
+                "body: integer", "cookie_id: integer", "cookie_id_2: number", "id: boolean", "path_id: integer",
+                "path_id_2: string", "request_body: integer", "request_body_2: object",
+            ]
+        )
+        #expect(input["required"] == ["path_id_2", "request_body_2"])
+        for name in ["'path_id_2'", "'cookie_id_2'", "'request_body_2'"] {
+            #expect(document.decisions.contains { $0.message.contains(name) }, "\(name)")
+        }
+    }
+
+    @Test("Definitions that are made of many others are read in time, in a circle too", arguments: [false, true])
+    func manyParts(isCircle: Bool) throws {
+        let levels = 9
+        let parts = 12
+        var schemas = ""
+        for level in 0..<levels {
+            let next = level + 1 < levels ? level + 1 : isCircle ? 0 : nil
+            let all = next.map { next in (0..<parts).map { _ in "{$ref: '#/components/schemas/L\(next)'}" } } ?? []
+            let own = "{type: object, properties: {p\(level): {type: string, readOnly: true}}}"
+            schemas += "    L\(level): {allOf: [\((all + [own]).joined(separator: ", "))]}\n"
+        }
+        let text = """
+            openapi: 3.0.0
+            info: {title: t, version: 1.0.0}
+            paths:
+              /x:
+                post:
+                  requestBody: {content: {application/json: {schema: {$ref: '#/components/schemas/L0'}}}}
+                  responses: {}
+            components:
+              schemas:
+            \(schemas)
+            """
+        let start = ContinuousClock.now
+        let document = try document(text)
+        #expect(ContinuousClock.now - start < .seconds(10))
+        #expect(document.operations.count == 1)
+        #expect(!(document.operations.first?.input?.text.contains("p8") ?? true), "a client does not say it")
+    }
+
     @Test("Each operation has its parameters and body in one schema, and the definitions that it uses")
     func operations() throws {
         let document = try document(Self.old)

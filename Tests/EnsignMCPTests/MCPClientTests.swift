@@ -56,6 +56,33 @@ struct MCPClientTests {
         #expect(try withServer("ends") { url in try asked(url) }.version == "1.0.0")
     }
 
+    @Test("A server that refuses the first question late, without its id, is asked in the old way")
+    func late() throws {
+        #expect(try listing("late").version == "1.4.0")
+    }
+
+    @Test("What is no tool and what is nested deep does not spoil the others, and an empty cursor is none")
+    func odd() throws {
+        let listing = try listing("odd")
+        #expect(listing.tools.map(\.name) == ["search_issues", "deep", "close_issue"])
+        #expect(listing.unread == [0: "it has no name", 2: "it is not a tool", 4: "it is not a tool"])
+        #expect((0..<3).map { listing.index(ofTool: $0) } == [1, 3, 5])
+        let mark = "\u{feff}"
+        let kept = try ServerListing(
+            answer: Array("\(mark){\"tools\": [null, {\"name\": \"a\"}], \"nextCursor\": \"\"}".utf8)
+        )
+        #expect(kept.tools.map(\.name) == ["a"] && kept.unread == [0: "it is not a tool"])
+        #expect(throws: MCPError.self) {
+            _ = try ServerListing(answer: Array("{\"tools\": [], \"nextCursor\": \"b\"}".utf8))
+        }
+    }
+
+    @Test("A web page is not taken for a server: its kind is said")
+    func webPage() {
+        let error = #expect(throws: MCPError.self) { _ = try withServer("page") { url in try asked(url) } }
+        #expect(error?.message.contains("text/html, which is not MCP") == true, "\(String(describing: error))")
+    }
+
     @Test("All pages are read")
     func pages() throws {
         let listing = try listing("pages")
@@ -68,7 +95,7 @@ struct MCPClientTests {
             ("circle", "go round in a circle"), ("endless", "more than 1000 pages"), ("million", "more than"),
             ("hang", "did not answer 'tools/list' within 3 seconds"), ("die", "ended before it answered"),
             ("flood", "says more than is read"), ("huge", "is longer than"), ("garbage", "not JSON"),
-            ("wrong-id", "did not answer"), ("nameless", "has no name"),
+            ("wrong-id", "did not answer"),
         ]
     )
     func hostile(behaviour: String, reason: String) throws {

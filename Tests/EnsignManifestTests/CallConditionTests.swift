@@ -327,7 +327,7 @@ struct CallConditionManifestTests {
         #expect(capitals.contains("fleet/trust/allowed_signers:1:1: note: the other spelling"))
         #expect(
             check([ada], "Ada@example.com", only: "fleet/teams/support.yaml").hasPrefix(
-                "fleet/teams/support.yaml:1:1: warning: 'Ada@example.com' differs only in case from 'ada@example.com' in fleet/trust/allowed_signers: no key there is its own, so it never agrees to a call [principal-case]"
+                "fleet/teams/support.yaml:3:18: warning: 'Ada@example.com' differs only in case from 'ada@example.com' in fleet/trust/allowed_signers: no key there is its own, so it never agrees to a call [principal-case]"
             )
         )
         #expect(

@@ -89,8 +89,61 @@ struct GrantEditTests {
                 ["find"],
                 "  grants:\n    - {tool: crm,   # '[\n       operations: [find,\n         'update', erase]}\n"
             )
-                == "  grants:\n    - {tool: crm,   # '[\n       operations: [update, erase]}\n"
+                == "  grants:\n    - {tool: crm,   # '[\n       operations: ['update', erase]}\n"
         )
+    }
+
+    @Test("Comments and line ends of what stays stay where they are, in lists of every form")
+    func comments() throws {
+        let flow =
+            "  grants:\n    - tool: crm\n      operations: [\n        find,    # reads\n        update,  # writes\n        erase    # for good\n      ]\n"
+        #expect(
+            try without(["update"], flow) == flow.replacing("        update,  # writes\n        ", with: "        ")
+        )
+        let last = try without(["erase"], flow)
+        #expect(last.contains("find,    # reads\n        update,  # writes\n"), "\(last)")
+        let block = MarkedText(
+            "spec:\n  grants:\n    - tool: crm\n      operations: [①\"*\"]\n      except:\n        # never\n        - ②erase   # for good\n      # the manager\n      approval: manager\n"
+        )
+        #expect(
+            try adding("find", beside: "erase", block)
+                == block.text.replacing("for good\n", with: "for good\n        - find\n")
+        )
+        let inline = MarkedText(
+            "spec:\n  grants:\n    - tool: crm\n      operations: [①\"*\"]\n      except: [②erase]   # for good\n"
+        )
+        #expect(
+            try adding("find", beside: "erase", inline) == inline.text.replacing("[erase]", with: "[erase, find]")
+        )
+    }
+
+    @Test("What is inserted where the next grant is cut out is no obstacle")
+    func insertedWhereCut() throws {
+        let text = MarkedText(
+            "spec:\n  grants:\n    - tool: crm\n      operations: [①\"*\"]\n    - {tool: crm, operations: [erase]}\n"
+        )
+        #expect(
+            try adding("find", beside: nil, text, removing: [1])
+                == text.text.replacing("    - {tool: crm, operations: [erase]}\n", with: "      except: [find]\n")
+        )
+    }
+
+    /// The text with one exception more in its first grant, which selects `*` at ①, and perhaps has one at ②.
+    private func adding(
+        _ exception: String,
+        beside other: String?,
+        _ text: MarkedText,
+        removing removed: [Int] = []
+    ) throws -> String {
+        var excepted = [Located(OperationSelector.name(exception), at: .start)]
+        if let other { excepted.insert(Located(.name(other), at: try #require(text.positions["②"])), at: 0) }
+        let selection = OperationSelection(
+            [Located(.all, at: try #require(text.positions["①"]))],
+            except: excepted
+        )
+        var changes: [Int: GrantEdit.Change] = [0: .select(selection)]
+        for index in removed { changes[index] = .remove }
+        return String(decoding: try #require(GrantEdit.applying(changes, to: Array(text.text.utf8))), as: UTF8.self)
     }
 
     @Test("What a selector selects is left out by name, or names stand in its place where they are fewer")

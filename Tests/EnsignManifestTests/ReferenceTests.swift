@@ -128,6 +128,23 @@ struct ReferenceTests {
         )
     }
 
+    @Test("Promotion in a circle is found once, over any number of environments")
+    func promotionCircles() {
+        var fixture = FleetFixture()
+        fixture["environments/dev/environment.yaml"] =
+            "apiVersion: ensign.dev/v1\nkind: Environment\nspec: {mutableVersions: true, promotesFrom: ①stage}\n"
+        fixture["environments/stage/environment.yaml"] =
+            "apiVersion: ensign.dev/v1\nkind: Environment\nspec: {promotesFrom: prod}\n"
+        fixture["environments/last/environment.yaml"] =
+            "apiVersion: ensign.dev/v1\nkind: Environment\nspec: {promotesFrom: prod}\n"
+        #expect(
+            fixture.check() == """
+                environments/dev/environment.yaml:①: error: promotion goes in a circle: dev from stage from prod from dev [promotion-cycle]
+                  hint: remove promotesFrom from the environment where versions come in
+                """
+        )
+    }
+
     @Test("Delegation in a circle is found once, over any number of agents and teams")
     func cycles() {
         var fixture = FleetFixture()

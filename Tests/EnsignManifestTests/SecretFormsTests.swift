@@ -263,7 +263,7 @@ import Testing
 
     @Test(
         "Looking for secrets takes time in proportion to the text",
-        arguments: ["eyJ.", "SG.", "-----BEGIN ", "://a:", "ghp_"]
+        arguments: ["eyJ.", "SG.", "-----BEGIN ", "://a:", "ghp_", "ws:", "https:u:"]
     )
     func linear(_ part: String) {
         func spent(_ count: Int) -> Double {

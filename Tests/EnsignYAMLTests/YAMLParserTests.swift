@@ -146,6 +146,7 @@ struct RefusedYAMLTests {
         // Everywhere else it is text.
         for text in [
             "?foo: bar", "a: ?b", "{a?: b, c: d?}", "a: \"why?\"", "a: |\n  ?b\n", "[a?b, 'x?']", "# ?a\nb: c",
+            "{a: b, what?}",
         ] {
             #expect(problems(text) == "", "\(text)")
         }

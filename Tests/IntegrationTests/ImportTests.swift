@@ -64,7 +64,7 @@ import Testing
 
     @Test("A server that cannot be asked is a failure with its own words made safe, and writes nothing")
     func failing() throws {
-        for behaviour in ["die", "circle", "garbage", "nameless"] {
+        for behaviour in ["die", "circle", "garbage"] {
             let result = try ensign(["import", "mcp", "tracker", "--command", "\(server) \(behaviour)"])
             #expect(result.status == 1, "\(behaviour): \(result.output)")
             #expect(!result.errors.contains("\u{1b}[2J"))

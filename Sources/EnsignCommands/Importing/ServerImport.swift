@@ -71,7 +71,7 @@ struct ServerImport {
         default:
             let file = invocation["from"] ?? ""
             let bytes = try file == "-" ? Console.readInput() : read(file)
-            do { _ = try JSONParser.parse(bytes) } catch {
+            do { _ = try JSONParser.parse(foreign: bytes) } catch {
                 throw Failure(
                     message: "\(file):\(error.line):\(error.column): it is not JSON: \(error.message)",
                     code: .invalid
@@ -81,7 +81,11 @@ struct ServerImport {
                 let listing = try ServerListing(answer: bytes)
                 var outcome = try bring(listing, name, destination, server: nil, holding: HeldSecrets())
                 outcome.place(in: file, bytes) { subject in
-                    listing.tools.firstIndex { $0.name == subject }.map { listing.pointer + ["\($0)", "name"] }
+                    if let index = listing.unread.keys.first(where: { Self.element($0) == subject }) {
+                        return listing.pointer + ["\(index)"]
+                    }
+                    return listing.tools.firstIndex { $0.name == subject }
+                        .map { listing.pointer + ["\(listing.index(ofTool: $0))", "name"] }
                 }
                 return outcome
             } catch {
@@ -165,6 +169,9 @@ struct ServerImport {
                 description: own.isEmpty ? nil : "The MCP server \(own).",
                 server: server
             )
+            outcome.decisions += listing.unread.sorted { $0.key < $1.key }.prefix(ImportOutcome.shown).map {
+                ImportDecision(.leftOut, Self.element($0.key), $0.value)
+            }
             outcome.decisions += telling.map { tool in
                 let why = "it says a secret again that the server was given"
                 return ImportDecision(.leftOut, secrets.hidden(tool.name), why)
@@ -183,6 +190,9 @@ struct ServerImport {
             return outcome
         }
     }
+
+    /// What an element of the server's list is called that has no name.
+    private static func element(_ index: Int) -> String { "tools[\(index)]" }
 
     // MARK: A configuration's servers
 

@@ -354,7 +354,7 @@ struct ListingPages: Sendable {
         } catch {
             throw UpstreamFailure(.malformed, error.message)
         }
-        cursor = page["nextCursor"]?.string
+        cursor = ServerListing.cursor(behind: page)
         hasMore = cursor != nil
         guard let cursor else { return }
         guard cursors.insert(cursor).inserted else {

@@ -6,6 +6,7 @@ struct FindingCollector {
     let path: String
     private(set) var findings: [Finding] = []
     private var share = FindingShare()
+    private var mask = SecretMask()
 
     init(path: String) {
         self.path = path
@@ -27,19 +28,19 @@ struct FindingCollector {
     ) {
         switch share.take(severity) {
         case .all:
-            findings.append(
-                Finding(severity, code: code, message, path: path, at: position, hint: hint(), notes: notes)
-            )
+            // Before it is cut to its length: the beginning of a secret would not be known.
+            let message = mask.isEmpty ? message : mask.hide(message.cut(utf8: 2 * Finding.maxText))
+            let finding = Finding(severity, code: code, message, path: path, at: position, hint: hint(), notes: notes)
+            findings.append(mask.hide(finding))
         case .thatThereAreMore: findings.append(FindingShare.more(severity, path, position))
         case .nothing: break
         }
     }
 
-    /// Takes a text out of what was found at its place: what has no form that is allowed there may still be a secret.
-    mutating func hide(_ text: String, at position: Position) {
-        for index in findings.indices where findings[index].position == position {
-            findings[index].message = findings[index].message.withoutUserInfo.replacing(text, with: "***")
-        }
+    /// Takes the secrets of the file out of what was found, and out of what will be.
+    mutating func hide(_ secrets: SecretMask) {
+        mask = secrets
+        findings = findings.map(mask.hide)
     }
 
     mutating func add(_ problem: YAMLProblem, severity: Finding.Severity) {

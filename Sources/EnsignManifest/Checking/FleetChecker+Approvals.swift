@@ -45,7 +45,7 @@ extension FleetChecker {
         for approver in approvers {
             switch approver {
             case .principal(let principal): people.insert(principal)
-            case .team(let team): people.formUnion(try fleet.team(team)?.value?.members ?? [])
+            case .team(let team): people.formUnion(try fleet.team(team)?.value?.members.map(\.value) ?? [])
             }
         }
         let keys = fleet.approvalKeys
@@ -84,7 +84,7 @@ extension FleetChecker {
     /// must agree.
     ///
     /// - Parameter teams: Their members.
-    func warnAboutCase(_ teams: [(path: String, members: [String])]) {
+    func warnAboutCase(_ teams: [(path: String, members: [Located<String>])]) {
         var spellings: [String: [Spelling]] = [:]
         func add(_ spelling: Spelling) {
             let folded = spelling.name.lowercased()
@@ -98,7 +98,9 @@ extension FleetChecker {
             }
         }
         for team in teams {
-            for name in team.members { add(Spelling(name: name, path: team.path, isMember: true)) }
+            for name in team.members {
+                add(Spelling(name: name.value, path: team.path, position: name.position, isMember: true))
+            }
         }
         for same in spellings.values where same.count > 1 {
             for other in same.dropFirst() { report(other, besides: same[0]) }

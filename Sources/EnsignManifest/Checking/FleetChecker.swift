@@ -78,7 +78,7 @@ package struct FleetChecker {
             default: try fleet.ignored(node, in: RepositoryPath.fleet)
             }
         }
-        var teams: [(path: String, members: [String])] = []
+        var teams: [(path: String, members: [Located<String>])] = []
         try checkManifests(in: RepositoryPath.teams) { name in
             if let team = try fleet.team(name) { teams.append((team.path, team.value?.members ?? [])) }
         }
@@ -169,6 +169,38 @@ package struct FleetChecker {
             counts.environments += 1
             try checkEnvironment(node.name)
         }
+        try checkPromotionCircles()
+    }
+
+    /// Reports each circle of promotion once, where the first of its environments by name says it.
+    private func checkPromotionCircles() throws {
+        var sources: [String: Located<String>] = [:]
+        for name in try fleet.environmentNames() { sources[name] = try fleet.environment(name)?.value?.promotesFrom }
+        var seen: Set<String> = []
+        for name in sources.keys.sorted() where !seen.contains(name) {
+            var way: [String] = []
+            var next: String? = name
+            while let step = next, seen.insert(step).inserted {
+                way.append(step)
+                next = sources[step]?.value
+            }
+            // One that promotes from itself has been reported.
+            guard let next, let start = way.firstIndex(of: next), way.count - start > 1,
+                let first = way[start...].min(), let source = sources[first]
+            else { continue }
+            let circle = way[start...]
+            let turn = circle.firstIndex(of: first) ?? start
+            let names = (circle[turn...] + circle[..<turn] + [first]).joined(separator: " from ")
+            fleet.report(
+                Finding(
+                    code: "promotion-cycle",
+                    "promotion goes in a circle: \(names)",
+                    path: RepositoryPath.environment(first),
+                    at: source.position,
+                    hint: "remove promotesFrom from the environment where versions come in"
+                )
+            )
+        }
     }
 
     /// Checks one environment's own folder, without its deployments.
@@ -219,9 +251,7 @@ package struct FleetChecker {
     /// Reports pins of operations that no version of the tool has: a slip there would leave one unpinned.
     private func checkPins(_ binding: Loaded<Binding>, _ tool: String) throws {
         guard let pins = binding.value?.pins, !pins.isEmpty else { return }
-        let versions = try fleet.toolVersions(tool).map { try fleet.tool(tool, $0)?.value }
-        guard !versions.isEmpty, versions.allSatisfy({ $0 != nil }) else { return }
-        let known = Set(versions.flatMap { $0.map { Array($0.operations.keys) } ?? [] })
+        guard try !fleet.toolVersions(tool).isEmpty, let known = try fleet.everyVersion(of: tool)?.names else { return }
         for (name, pin) in pins.sorted(by: { $0.key < $1.key }) where !known.contains(name) {
             let located = Located(name, at: pin.position)
             fleet.reportUnknown(located, Fleet.inNoVersion(located, tool), among: known, in: binding.path)

@@ -10,14 +10,23 @@ struct SecretChecker {
     private let bytes: [UInt8]
     /// The file's lines, for the marks of exceptions.
     private lazy var lines = bytes.split(separator: 0x0A, omittingEmptySubsequences: false)
-    private(set) var found: [(message: String, node: Int)] = []
+    private(set) var found: [Found] = []
+    /// The secrets themselves, for what is said of the file.
+    private(set) var mask = SecretMask()
+    private var lastNode: Int?
     /// Nobody reads more of them in one file.
     private static let most = 100
+
+    struct Found {
+        var message: String
+        var position: Position
+    }
 
     init(tape: YAMLTape, bytes: [UInt8]) {
         self.tape = tape
         self.bytes = bytes
         if let root = tape.root { look(at: root, "the manifest", isConfiguration: false, parent: "") }
+        lookAtComments()
     }
 
     /// Recursion follows the document: the parser has limited it to 64 levels.
@@ -70,12 +79,46 @@ struct SecretChecker {
         // Words are made where something is found, not for each text of a fleet.
         func place() -> String { isKey ? "a key of \(name)" : name }
         if let title = isConfiguration ? SecretForms.known(inEncoded: text) : SecretForms.known(in: text)?.title {
-            add("\(place()): this looks like \(title)", node)
+            add("\(place()): this looks like \(title)", node, secrets: SecretForms.all(in: text))
         } else if isConfiguration, text.count >= 20, SecretForms.isRandom(text) {
             add("\(place()): this looks like a key or a token", node)
-        } else if isConfiguration, let assigned = LiteralSecrets.assigned(in: text[...])?.name {
-            add("\(place()): '\(assigned)' is given a literal value", node)
+        } else if isConfiguration, let assigned = LiteralSecrets.assigned(in: text[...]) {
+            add("\(place()): '\(assigned.name)' is given a literal value", node)
         }
+    }
+
+    /// Tokens in comments, and in what a syntax error cut off: everybody reads these too.
+    private mutating func lookAtComments() {
+        for (number, line) in lines.enumerated() {
+            // A comment begins at its line's start or behind a blank.
+            let start =
+                tape.isComplete
+                ? line.indices.first { line[$0] == 0x23 && ($0 == line.startIndex || line[$0 - 1] <= 0x20) }
+                : line.startIndex
+            guard let start, let secret = SecretForms.known(in: line[start...]) else { continue }
+            // What is in a value was looked at there.
+            let token = line[(start + secret.offset)...].prefix(16).prefix { $0 > 0x20 && $0 != 0x22 && $0 != 0x27 }
+            guard !tape.hasText(Array(token)), found.count < Self.most else { continue }
+            guard !Self.isException(line, above: number > 0 ? lines[number - 1] : []) else { continue }
+            for secret in SecretForms.all(in: line[start...]) { mask.add(secret) }
+            let column = Self.column(of: start - line.startIndex + secret.offset, in: line, number)
+            let place = tape.isComplete ? "a comment" : "this line"
+            found.append(
+                Found(
+                    message: "\(place): this looks like \(secret.title)",
+                    position: Position(line: UInt32(number + 1), column: column)
+                )
+            )
+        }
+    }
+
+    /// The column of a byte, counted in Unicode scalars without a byte order mark, as YAML's positions are.
+    ///
+    /// - Parameter number: The line's, counted from 0.
+    fileprivate static func column(of offset: Int, in line: ArraySlice<UInt8>, _ number: Int) -> UInt32 {
+        let scalars = line.prefix(offset).count { $0 & 0xC0 != 0x80 }
+        let mark = number == 0 && line.starts(with: [0xEF, 0xBB, 0xBF]) && offset > 0 ? 1 : 0
+        return UInt32(scalars - mark + 1)
     }
 
     /// `API_KEY: abc`, `API_KEYS: [abc1]` and `API_KEY: {value: abc}`.
@@ -116,12 +159,22 @@ struct SecretChecker {
         return Dictionary(given.map { ($0.index, $0.name) }) { first, _ in first }
     }
 
-    private mutating func add(_ message: String, _ node: Int) {
-        guard found.last?.node != node, found.count < Self.most else { return }
-        let line = Int(tape.mark(of: node).line)
-        guard line >= 1, line <= lines.count else { return found.append((message, node)) }
-        guard !Self.isException(lines[line - 1], above: line > 1 ? lines[line - 2] : []) else { return }
-        found.append((message, node))
+    /// - Parameter secrets: The parts of the node's text that are secret; nil for all of it.
+    private mutating func add(_ message: String, _ node: Int, secrets: [ArraySlice<UInt8>]? = nil) {
+        guard lastNode != node else { return }
+        let position = Position(tape.mark(of: node))
+        let line = Int(position.line)
+        if line >= 1, line <= lines.count,
+            Self.isException(lines[line - 1], above: line > 1 ? lines[line - 2] : [])
+        {
+            return
+        }
+        lastNode = node
+        // What is written with escapes has none of its parts as they stand.
+        let parts = secrets ?? []
+        for secret in parts.isEmpty ? [tape.bytes(of: node)] : parts { mask.add(secret) }
+        guard found.count < Self.most else { return }
+        found.append(Found(message: message, position: position))
     }
 
     // MARK: Exceptions
@@ -161,7 +214,10 @@ extension Finding {
                 code: Finding.secret,
                 "this looks like \(secret.title): a literal secret is never accepted",
                 path: path,
-                at: Position(line: UInt32(number + 1), column: UInt32(secret.offset + 1)),
+                at: Position(
+                    line: UInt32(number + 1),
+                    column: SecretChecker.column(of: secret.offset, in: line, number)
+                ),
                 hint: SecretChecker.hint
             )
         }

@@ -62,6 +62,8 @@ enum SecretForms {
     /// Which forms begin with a byte, so that a text costs one look for each of its words.
     private static let byFirst: [[Form]] = (0...255).map { byte in forms.filter { $0.prefix[0] == byte } }
 
+    private static let privateKey = "a private key"
+
     /// What a text holds, in words, and where it begins in bytes; nil when nothing in it has a well-known form.
     static func known(in text: some RandomAccessCollection<UInt8>) -> (title: String, offset: Int)? {
         guard text.count >= 16 else { return nil }
@@ -71,7 +73,7 @@ enum SecretForms {
             let byte = bytes[index]
             defer { isInWord = Alphabet.word.contains(byte) }
             if byte == 0x2D, has(bytes, index, "-----BEGIN "), isPrivateKey(bytes, index) {
-                return ("a private key", index)
+                return (privateKey, index)
             }
             if byte == 0x3A, let start = authority(bytes, index), isPassword(bytes, start) {
                 return ("a password in a URL", start)
@@ -86,6 +88,21 @@ enum SecretForms {
             }
         }
         return nil
+    }
+
+    /// All of what has a well-known form, each to the end of its word; a private key to the end of the text.
+    static func all(in text: ArraySlice<UInt8>) -> [ArraySlice<UInt8>] {
+        var found: [ArraySlice<UInt8>] = []
+        var rest = text
+        while let secret = known(in: rest) {
+            // Each look copies the rest.
+            guard found.count < 100 else { return found + [rest] }
+            let start = rest.startIndex + secret.offset
+            let part = secret.title == privateKey ? rest[start...] : rest[start...].prefix { $0 > 0x20 }
+            found.append(part)
+            rest = rest[max(part.endIndex, start + 1)...]
+        }
+        return found
     }
 
     private static func has(_ bytes: ContiguousArray<UInt8>, _ index: Int, _ text: StaticString) -> Bool {
@@ -127,10 +144,15 @@ enum SecretForms {
         known(in: text)?.title ?? PercentEncoding.decoded(Array(text)[...]).flatMap { known(in: $0)?.title }
     }
 
+    private static let longest = 512
+
     /// `user:password@` at the beginning of an authority, unless a variable stands for the password; `token@` where what
     /// stands there is as long as tokens are, and made of letters and digits.
     private static func isPassword(_ bytes: ContiguousArray<UInt8>, _ start: Int) -> Bool {
-        let authority = bytes[start...].prefix { $0 > 0x20 && $0 != 0x2F && $0 != 0x3F && $0 != 0x23 && $0 != 0x22 }
+        // No more than the longest that is one: a text may be made of schemes alone.
+        let authority = bytes[start...].prefix(longest).prefix {
+            $0 > 0x20 && $0 != 0x2F && $0 != 0x3F && $0 != 0x23 && $0 != 0x22
+        }
         guard let at = authority.lastIndex(of: 0x40) else { return false }
         guard let colon = authority[..<at].firstIndex(of: 0x3A) else {
             let name = authority[..<at]

@@ -27,7 +27,7 @@ extension Fleet {
                 if limit != nil { policy.teams[name] = GatewayPolicy.Team(costUSDPerDay: limit) }
                 continue
             }
-            let all = Set(team.members).sorted()
+            let all = Set(team.members.map(\.value)).sorted()
             guard !all.isEmpty || team.costUSDPerDay != nil else { continue }
             policy.teams[name] = GatewayPolicy.Team(
                 members: all.filter { policy.approvers[$0] != nil },

@@ -69,14 +69,11 @@ extension Model {
 }
 
 extension Record {
-    /// A value whose scalars are text by their shape: one that readers of YAML take for different things is the text that
-    /// it is written as, and nothing goes missing.
+    /// A value whose scalars are text by their shape: each is the text that it is written as, `1.10` and `0x10` too.
     fileprivate func asWritten(_ node: Int) -> JSONValue {
         switch tape.kind(of: node) {
         case .invalid: return .null
-        case .quoted, .plain:
-            let value = JSONValue(tape, node)
-            return value == nil || value?.isNull == true ? .string(tape.string(of: node)) : value ?? .null
+        case .quoted, .plain: return .string(tape.string(of: node))
         case .sequence:
             var elements: [JSONValue] = []
             tape.forEachElement(of: node) { elements.append(asWritten($0)) }
@@ -88,30 +85,20 @@ extension Record {
         }
     }
 
-    /// What starts a run; nil where nothing is said of it.
+    /// What starts a run; nil where nothing is said of it. Only `input` is any value: the rest is text.
     fileprivate var triggers: [JSONValue]? {
         guard let node = node("triggers") else { return nil }
-        return asWritten(node).array ?? []
+        var triggers = asWritten(node).array ?? []
+        for (index, trigger) in records("triggers").enumerated() where triggers.indices.contains(index) {
+            guard var fields = triggers[index].object, let input = trigger.json("input") else { continue }
+            fields["input"] = input
+            triggers[index] = .object(fields)
+        }
+        return triggers
     }
 
-    /// How a tool is reached. Values of `env` and `headers` are text, however they are written.
-    fileprivate var server: JSONValue? {
-        guard let node = node("server") else { return nil }
-        guard var server = asWritten(node).object, var mcp = server["mcp"]?.object else { return asWritten(node) }
-        let written = record("server")?.record("mcp")
-        for (key, pairs) in [("env", written?.pairs("env") ?? []), ("headers", written?.pairs("headers") ?? [])]
-        where !pairs.isEmpty {
-            mcp[key] = .object(
-                JSONObject(
-                    pairs.map { name, node in
-                        (name, text(node).map { .string($0) } ?? asWritten(node))
-                    }
-                )
-            )
-        }
-        server["mcp"] = .object(mcp)
-        return .object(server)
-    }
+    /// How a tool is reached.
+    fileprivate var server: JSONValue? { node("server").map(asWritten) }
 }
 
 extension Tool: ManifestValue {
@@ -212,7 +199,7 @@ extension Team: ManifestValue {
 
     package static func decode(spec: ManifestSpec, labels: [String: String]) -> Team? {
         Team(
-            members: spec.record.texts("members").map(\.value),
+            members: spec.record.texts("members"),
             escalation: spec.record.text("escalation"),
             costUSDPerDay: spec.record.record("limits")?.number("costUSDPerDay")
         )

@@ -63,7 +63,11 @@ private struct DeploymentText {
     private func apply(_ edits: [Edit]) -> [UInt8]? {
         var result = bytes
         var last = bytes.count + 1
-        for edit in edits.sorted(by: { $0.range.lowerBound > $1.range.lowerBound }) {
+        // What is put where a cut begins comes before the cut.
+        let ordered = edits.sorted {
+            ($0.range.lowerBound, $0.range.upperBound) > ($1.range.lowerBound, $1.range.upperBound)
+        }
+        for edit in ordered {
             guard edit.range.upperBound <= last else { return nil }
             result.replaceSubrange(edit.range, with: edit.text)
             last = edit.range.lowerBound
@@ -105,6 +109,11 @@ private struct DeploymentText {
                 edits.append(Edit(range: start..<next, text: []))
             } else {
                 guard let kept, let before = self.end(of: elements[kept]) else { return nil }
+                // A comment between belongs to the one that stays; its comma may stand behind the last one.
+                guard !bytes[before..<start].contains(UInt8(ascii: "#")) else {
+                    edits.append(Edit(range: start..<end, text: []))
+                    continue
+                }
                 // What was taken out between the last one that stays and this one is part of this cut.
                 edits.removeAll { $0.range.lowerBound >= before }
                 edits.append(Edit(range: before..<end, text: []))
@@ -175,24 +184,51 @@ private struct DeploymentText {
         "[\(selectors.map(\.value.text).joined(separator: ", "))]"
     }
 
-    /// Makes a list of operations that of `selectors`.
+    /// Makes a list of operations that of `selectors`: what goes is cut out, what is new comes behind what stays.
     private func edits(_ selectors: [Located<OperationSelector>], in list: Int) -> [Edit]? {
         guard let start = offset(of: list), let end = end(of: list) else { return nil }
-        if bytes[start] == UInt8(ascii: "[") {
-            return [Edit(range: start..<end, text: Array(Self.list(selectors).utf8))]
-        }
+        let isInline = bytes[start] == UInt8(ascii: "[")
         var elements: [Int] = []
         tape.forEachElement(of: list) { elements.append($0) }
         // Those that stay are where they were read.
-        let places = Set(selectors.map(\.position))
-        let gone = elements.filter { !places.contains(Position(tape.mark(of: $0))) }
-        if elements.count - gone.count == selectors.count {
-            let cuts = gone.compactMap(lines)
-            return cuts.count == gone.count ? cuts.map { Edit(range: $0, text: []) } : nil
+        let staying = elements.indices.filter { index in selectors.contains { isWritten($0, at: elements[index]) } }
+        let new = selectors.filter { selector in !elements.contains { isWritten(selector, at: $0) } }
+        guard let last = staying.last else {
+            let indent = lineBreak + String(repeating: " ", count: Int(tape.mark(of: list).column) - 1)
+            let text =
+                isInline
+                ? Self.list(selectors) : selectors.map { "- \($0.value.text)" }.joined(separator: indent)
+            return [Edit(range: start..<end, text: Array(text.utf8))]
         }
-        let indent = lineBreak + String(repeating: " ", count: Int(tape.mark(of: list).column) - 1)
-        let text = selectors.map { "- \($0.value.text)" }.joined(separator: indent)
-        return [Edit(range: start..<end, text: Array(text.utf8))]
+        let gone = Set(elements.indices).subtracting(staying)
+        if isInline {
+            guard var edits = removingInline(gone, elements), let end = self.end(of: elements[last]) else { return nil }
+            let text = new.map { ", \($0.value.text)" }.joined()
+            if !new.isEmpty { edits.append(Edit(range: end..<end, text: Array(text.utf8))) }
+            return edits
+        }
+        var edits: [Edit] = []
+        for index in gone {
+            guard let lines = lines(of: elements[index]) else { return nil }
+            edits.append(Edit(range: lines, text: []))
+        }
+        guard !new.isEmpty else { return edits }
+        guard let lines = lines(of: elements[last]) else { return nil }
+        let indent = String(decoding: bytes[lines].prefix { $0 == 0x20 }, as: UTF8.self)
+        let isEnded = bytes[lines.upperBound - 1] == 0x0A
+        let text = new.map { "\(isEnded ? "" : lineBreak)\(indent)- \($0.value.text)\(isEnded ? lineBreak : "")" }
+        edits.append(Edit(range: lines.upperBound..<lines.upperBound, text: Array(text.joined().utf8)))
+        return edits
+    }
+
+    /// Whether a selector is what an element says.
+    private func isWritten(_ selector: Located<OperationSelector>, at element: Int) -> Bool {
+        guard selector.position == Position(tape.mark(of: element)) else { return false }
+        return switch selector.value {
+        case .all: tape.string(of: element) == "*"
+        case .name(let name): tape.string(of: element) == name
+        case .matching: tape.kind(of: element) == .mapping
+        }
     }
 
     // MARK: Places

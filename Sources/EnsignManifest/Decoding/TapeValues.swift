@@ -104,7 +104,12 @@ extension YAMLTape {
     /// The node that a JSON Pointer's segments lead to below `node`, or the nearest one above it that exists.
     ///
     /// If the last segment names an existing key, it leads to the key itself: that is where people look.
-    func node(at pointer: [String], below node: Int) -> Int {
+    func node(at pointer: [String], below node: Int) -> Int { walk(pointer, below: node).node }
+
+    /// Whether there is something at a JSON Pointer below `node`.
+    func has(_ pointer: [String], below node: Int) -> Bool { walk(pointer, below: node).isWhole }
+
+    private func walk(_ pointer: [String], below node: Int) -> (node: Int, isWhole: Bool) {
         var current = node
         for (depth, segment) in pointer.enumerated() {
             var next: Int?
@@ -121,10 +126,10 @@ extension YAMLTape {
                 }
             case .plain, .quoted, .invalid: break
             }
-            guard let next else { return current }
+            guard let next else { return (current, false) }
             current = next
         }
-        return current
+        return (current, true)
     }
 }
 

@@ -16,6 +16,8 @@ package final class Fleet {
     /// The file of the last position lookup: the next one is usually in it too.
     private var lastTape: (path: String, tape: YAMLTape)?
     private var seen: Set<Finding> = []
+    /// Of all files that were read.
+    private var secrets = SecretMask()
     private var shares: [String: FindingShare] = [:]
     private var folders: [String: [SnapshotNode]?] = [:]
     /// The positions of the names in large folders.
@@ -25,6 +27,13 @@ package final class Fleet {
     private var tools: [String: Loaded<Tool>?] = [:]
     private var bindings: [String: Loaded<Binding>?] = [:]
     private var environmentFiles: [String: Loaded<Environment>?] = [:]
+    private var versions: [String: [SemanticVersion]] = [:]
+    private var everyVersion: [String: EveryVersion?] = [:]
+    private var allAgents: [String]?
+    /// The grants of roles that were checked, by their places.
+    private var checkedGrants: Set<String> = []
+    /// Reads versions that nothing deploys, only to compare: what is wrong with them is not reported here.
+    private lazy var compared = Fleet(snapshot: snapshot, today: today, budget: budget)
 
     /// The lines of `fleet/trust/allowed_signers` that can be used.
     lazy private(set) var signers = AllowedSigners.parse(source(RepositoryPath.allowedSigners) ?? []).0.entries
@@ -61,7 +70,7 @@ package final class Fleet {
         _ finding: @autoclosure () throws -> Finding
     ) rethrows {
         guard hasRoom(for: severity, in: path) else { return }
-        let new = try finding()
+        let new = secrets.hide(try finding())
         // A role or a tool is checked again for each deployment that uses it.
         guard seen.insert(new).inserted else { return }
         switch shares[path, default: FindingShare()].take(severity) {
@@ -75,7 +84,12 @@ package final class Fleet {
     func hasRoom(for severity: Finding.Severity, in path: String) -> Bool { shares[path]?.isSpent(severity) != true }
 
     /// Forgets what was found, and nothing that was read.
-    func forgetFindings() { (findings, seen, shares) = ([], [], [:]) }
+    func forgetFindings() { (findings, seen, shares, checkedGrants) = ([], [], [:], []) }
+
+    /// Whether a grant of a role is checked for the first time: many deployments have the same role.
+    func isFirstCheck(of grant: Grant, in path: String) -> Bool {
+        checkedGrants.insert("\(path):\(grant.tool.position.line):\(grant.tool.position.column)").inserted
+    }
 
     package var hasErrors: Bool { findings.contains { $0.severity == .error } }
 
@@ -158,6 +172,14 @@ package final class Fleet {
         return agents.sorted()
     }
 
+    /// The agents in `fleet/agents/` as they are written, for hints.
+    func agentNames() throws -> [String] {
+        if let allAgents { return allAgents }
+        let names = try agents().map(\.description)
+        allAgents = names
+        return names
+    }
+
     /// Names of the tools, teams or roles, sorted.
     package func names(in folder: String, files: Bool) throws -> [String] {
         try (self.folder("\(RepositoryPath.fleet)/\(folder)") ?? []).compactMap { node in
@@ -167,9 +189,22 @@ package final class Fleet {
 
     /// The released versions of a tool, oldest first.
     package func toolVersions(_ tool: String) throws -> [SemanticVersion] {
-        try (folder(RepositoryPath.tool(tool)) ?? []).compactMap { node in
+        if let known = versions[tool] { return known }
+        let found = try (folder(RepositoryPath.tool(tool)) ?? []).compactMap { node in
             node.kind == .file ? node.manifestName.flatMap { SemanticVersion($0) } : nil
         }.sorted()
+        versions[tool] = found
+        return found
+    }
+
+    /// What a tool's released versions have together; nil when one of them has an error: it may be meant to have any
+    /// operation. Such an error is reported where that version is checked or deployed, not here.
+    func everyVersion(of tool: String) throws -> EveryVersion? {
+        if let known = everyVersion[tool] { return known }
+        let loaded = try toolVersions(tool).compactMap { try compared.tool(tool, $0) }
+        let found = loaded.allSatisfy(\.isValid) ? EveryVersion(loaded.compactMap { $0.value?.operations }) : nil
+        everyVersion[tool] = .some(found)
+        return found
     }
 
     /// The versions of an agent, oldest first, `next` last.
@@ -279,6 +314,7 @@ package final class Fleet {
     ) throws -> Loaded<Value> {
         guard let bytes = try bytes(of: node, path) else { return Loaded(path: path, value: nil, findings: []) }
         let loaded = ManifestLoader.load(type, bytes, path: path, name: name, version: version)
+        secrets.formUnion(loaded.secrets)
         report(loaded.findings)
         return loaded
     }

@@ -7,6 +7,8 @@ package struct Loaded<Value: Sendable>: Sendable {
     /// Nil when nothing useful could be read. May be set although the file has errors: other checks continue with it.
     package var value: Value?
     package var findings: [Finding]
+    /// The secrets in it, which nothing that is said of it shows.
+    var secrets = SecretMask()
 
     package var isValid: Bool { value != nil && !findings.contains { $0.severity == .error } }
 }
@@ -26,9 +28,25 @@ package enum ManifestLoader {
         version: String? = nil
     ) -> Loaded<Value> {
         var findings = FindingCollector(path: path)
-        guard let tape = parse(bytes, &findings), let root = tape.root else {
+        guard let tape = parse(bytes, &findings) else {
             return Loaded(path: path, value: nil, findings: findings.findings)
         }
+        let secrets = SecretChecker(tape: tape, bytes: bytes)
+        findings.hide(secrets.mask)
+        let value = read(type, tape, &findings, name: name, version: version)
+        let severity: Finding.Severity = version.map { SemanticVersion($0) != nil } == true ? .warning : .error
+        findings.add(secrets.found, severity)
+        return Loaded(path: path, value: value, findings: findings.findings, secrets: secrets.mask)
+    }
+
+    private static func read<Value: ManifestValue>(
+        _ type: Value.Type,
+        _ tape: YAMLTape,
+        _ findings: inout FindingCollector,
+        name: String?,
+        version: String?
+    ) -> Value? {
+        guard let root = tape.root else { return nil }
         let kind = Value.kind
         guard tape.kind(of: root) == .mapping else {
             findings.error(
@@ -36,7 +54,7 @@ package enum ManifestLoader {
                 "a manifest must be a mapping with apiVersion, kind and spec",
                 at: Position(tape.mark(of: root))
             )
-            return Loaded(path: path, value: nil, findings: findings.findings)
+            return nil
         }
         let document = Record(tape, root)
         if let found = document?.located("kind"), found.value != kind.rawValue,
@@ -44,30 +62,23 @@ package enum ManifestLoader {
         {
             findings.error(
                 "wrong-kind",
-                "kind is \(found.value), and \(path) is where a \(kind.rawValue) belongs",
+                "kind is \(found.value), and \(findings.path) is where a \(kind.rawValue) belongs",
                 at: found.position,
                 hint: "write kind: \(kind.rawValue), or move the file"
             )
-            return Loaded(path: path, value: nil, findings: findings.findings)
+            return nil
         }
         var checker = ShapeChecker(tape: tape, findings: findings)
         checker.check(root, .record(kind.fields), "the manifest")
         findings = checker.findings
-        let severity: Finding.Severity = version.map { SemanticVersion($0) != nil } == true ? .warning : .error
-        findings.add(SecretChecker(tape: tape, bytes: bytes).found, of: tape, severity)
         let metadata = document?.record("metadata")
         checkIdentity(metadata?.located("name"), "metadata.name", name, &findings)
         checkIdentity(metadata?.located("version"), "metadata.version", version, &findings)
         var labels: [String: String] = [:]
         for (key, node) in metadata?.pairs("labels") ?? [] { labels[key] = metadata?.text(node) }
         // A syntax error may have cut off what others name. A deployment's own references can still be checked.
-        guard tape.isComplete || kind == .deployment else {
-            return Loaded(path: path, value: nil, findings: findings.findings)
-        }
-        let value = document?.record("spec").flatMap {
-            Value.decode(spec: ManifestSpec(record: $0), labels: labels)
-        }
-        return Loaded(path: path, value: value, findings: findings.findings)
+        guard tape.isComplete || kind == .deployment else { return nil }
+        return document?.record("spec").flatMap { Value.decode(spec: ManifestSpec(record: $0), labels: labels) }
     }
 
     /// Reads an analysis from a file of its own: the mapping that a rollout has under `analysis:`.
@@ -94,11 +105,13 @@ package enum ManifestLoader {
 
     /// Where each of some values is in a text of YAML or JSON, which is read once; nil for one that is not found.
     package static func positions(of pointers: [[String]], in bytes: [UInt8]) -> [Position?] {
-        let first = bytes.first { $0 > 0x20 }
+        let first = bytes.first { $0 > 0x20 && $0 < 0x80 }
         let isJSON = first == UInt8(ascii: "{") || first == UInt8(ascii: "[")
         // JSON may be indented by tabs, and YAML must not.
         let tape = tape(of: isJSON ? bytes.map { $0 == 0x09 ? 0x20 : $0 } : bytes)
         return pointers.map { pointer in
+            // What YAML's reader does not take ends the tape: an escaped surrogate of JSON is such.
+            guard let root = tape.root, tape.has(pointer, below: root) else { return nil }
             let position = position(of: pointer, below: nil, in: tape)
             return position == .start ? nil : position
         }
@@ -175,21 +188,16 @@ package enum ManifestLoader {
 extension FindingCollector {
     /// In a released version it is a warning: the branch may have it already, and then no push can mend it. Whoever
     /// checks what is new refuses it; see ``Finding/isSecretInRelease``.
-    mutating func add(
-        _ secrets: [(message: String, node: Int)],
-        of tape: YAMLTape,
-        _ severity: Finding.Severity
-    ) {
-        for (message, node) in secrets {
-            let position = Position(tape.mark(of: node))
-            hide(tape.string(of: node), at: position)
+    mutating func add(_ secrets: [SecretChecker.Found], _ severity: Finding.Severity) {
+        for secret in secrets {
             // What has a form of its own has been refused already.
-            guard !findings.contains(where: { $0.code == Finding.secret && $0.position == position }) else { continue }
+            let isSaid = findings.contains { $0.code == Finding.secret && $0.position == secret.position }
+            guard !isSaid else { continue }
             add(
                 severity,
                 Finding.secret,
-                "\(message): a literal secret is never accepted",
-                at: position,
+                "\(secret.message): a literal secret is never accepted",
+                at: secret.position,
                 hint: SecretChecker.hint
             )
         }

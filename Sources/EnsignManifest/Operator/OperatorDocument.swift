@@ -55,10 +55,12 @@ package struct OperatorDocument: Sendable {
             (spec, collector) = (nil, findings)
             return
         }
+        let secrets = SecretChecker(tape: tape, bytes: bytes)
+        findings.hide(secrets.mask)
         var checker = ShapeChecker(tape: tape, findings: findings)
         checker.check(root, .record(kind.fields), "the file")
         findings = checker.findings
-        findings.add(SecretChecker(tape: tape, bytes: bytes).found, of: tape, .error)
+        findings.add(secrets.found, .error)
         spec = tape.isComplete ? Record(tape, root)?.record("spec") : nil
         collector = findings
     }

@@ -11,7 +11,7 @@ struct AgentChecker {
         var seen: [String: Position] = [:]
         for need in agent.tools {
             if let first = seen[need.tool.value] {
-                report(
+                try report(
                     loaded,
                     "duplicate-need",
                     "tool '\(need.tool.value)' is in needs twice",
@@ -25,7 +25,7 @@ struct AgentChecker {
         }
         for delegate in agent.delegates {
             if delegate.value == loaded.id {
-                report(loaded, "delegation-cycle", "the agent delegates to itself", delegate.position)
+                try report(loaded, "delegation-cycle", "the agent delegates to itself", delegate.position)
             } else if try !fleet.declares(delegate.value) {
                 try missing(
                     loaded,
@@ -34,7 +34,7 @@ struct AgentChecker {
                     delegate.position,
                     hint: Suggestion.hint(
                         for: delegate.value.description,
-                        among: try fleet.agents().map(\.description),
+                        among: try fleet.agentNames(),
                         plural: "agents"
                     )
                 )
@@ -111,31 +111,36 @@ struct AgentChecker {
         _ code: String,
         _ message: String,
         _ position: Position,
-        hint: String?
+        hint: @autoclosure () throws -> String?
     ) throws {
         guard loaded.version != .next, try !isDeployed() else {
-            return report(loaded, code, message, position, hint: hint)
+            return try report(loaded, code, message, position, hint: hint())
         }
-        fleet.report(
-            Finding(
-                .warning,
-                code: code,
-                "\(message); no environment deploys \(loaded.version)",
-                path: loaded.path,
-                at: position,
-                hint: "delete this release, or keep it as history: it cannot be deployed as it is"
-            )
+        try report(
+            loaded,
+            code,
+            "\(message); no environment deploys \(loaded.version)",
+            position,
+            hint: "delete this release, or keep it as history: it cannot be deployed as it is",
+            severity: .warning
         )
     }
 
+    /// Finding the likely name among many takes longer than anything else here: only for what is kept.
     private func report(
         _ loaded: LoadedAgent,
         _ code: String,
         _ message: String,
         _ position: Position,
-        hint: String? = nil,
-        notes: [Finding.Note] = []
-    ) {
-        fleet.report(Finding(code: code, message, path: loaded.path, at: position, hint: hint, notes: notes))
+        hint: @autoclosure () throws -> String? = nil,
+        notes: [Finding.Note] = [],
+        severity: Finding.Severity = .error
+    ) throws {
+        try fleet.report(
+            severity,
+            in: loaded.path,
+            at: position,
+            Finding(severity, code: code, message, path: loaded.path, at: position, hint: hint(), notes: notes)
+        )
     }
 }

@@ -60,29 +60,14 @@ struct CallConditionChecker {
         return Narrowing.misfits(narrowing, in: input).first.map { ($0.message, $0.hint) }
     }
 
-    /// Whether a precondition's operation exists in any version of its tool.
-    func checkExists(_ after: GrantedPrecondition) throws {
+    /// Whether a precondition's operation exists in any version of its tool, as far as can be told; if not, reports that.
+    func checkExists(_ after: GrantedPrecondition) throws -> Bool {
         let (tool, name) = (after.value.tool, after.value.operation)
-        let versions = try fleet.toolVersions(tool)
-        guard !versions.isEmpty else {
-            let tools = try fleet.names(in: "tools", files: false)
-            fleet.report(
-                Finding(
-                    code: "unknown-tool",
-                    "there is no tool '\(tool)'",
-                    path: path,
-                    at: after.operation,
-                    hint: Suggestion.hint(for: tool, among: tools, plural: "tools")
-                )
-            )
-            return
-        }
-        let tools = try versions.map { try fleet.tool(tool, $0)?.value }
-        guard tools.allSatisfy({ $0 != nil }) else { return }
-        let known = Set(tools.flatMap { $0.map { Array($0.operations.keys) } ?? [] })
-        guard !known.contains(name) else { return }
+        guard try fleet.checkTool(Located(tool, at: after.operation), in: path) else { return false }
+        guard let known = try fleet.everyVersion(of: tool)?.names, !known.contains(name) else { return true }
         let located = Located(name, at: after.operation)
         fleet.reportUnknown(located, Fleet.inNoVersion(located, tool), among: known, in: path)
+        return false
     }
 }
 
@@ -91,13 +76,14 @@ extension CallConditionChecker {
     ///
     /// - Parameter granted: By `<tool>.<operation>`.
     static func checkPreconditions(_ granted: [String: Permission], _ fleet: Fleet) throws {
+        let circles = circles(granted)
         for (name, permission) in granted.sorted(by: { $0.key < $1.key }) {
             guard let after = permission.after else { continue }
             let path = permission.origin.path
             let other = after.value.name
             if let first = granted[other] {
                 check(name, permission, comesAfter: first, fleet)
-                if let circle = circle(from: name, granted) {
+                if let circle = circles[name] {
                     fleet.report(
                         Finding(
                             code: "precondition-cycle",
@@ -110,9 +96,7 @@ extension CallConditionChecker {
                 }
             } else {
                 let checker = CallConditionChecker(fleet: fleet, path: path)
-                let before = fleet.findings.count
-                try checker.checkExists(after)
-                guard fleet.findings.count == before else { continue }
+                guard try checker.checkExists(after) else { continue }
                 fleet.report(
                     Finding(
                         code: "ungranted-precondition",
@@ -159,16 +143,25 @@ extension CallConditionChecker {
         )
     }
 
-    /// The operations from one back to itself, each coming after the next; nil when it does not come back.
+    /// The circles of operations that come after one another, by the first operation of each.
     ///
-    /// Each has one precondition, so following them is all. Of a circle the first operation by name reports it.
-    private static func circle(from name: String, _ granted: [String: Permission]) -> [String]? {
-        var seen = [name]
-        while let next = granted[seen[seen.count - 1]]?.after?.value.name {
-            if next == name { return seen.min() == name ? seen : nil }
-            guard !seen.contains(next), seen.count < 100 else { return nil }
-            seen.append(next)
+    /// Each has one precondition, so following them is all, and each is followed once.
+    private static func circles(_ granted: [String: Permission]) -> [String: [String]] {
+        let before = granted.compactMapValues { $0.after?.value.name }
+        var circles: [String: [String]] = [:]
+        var seen: Set<String> = []
+        for name in before.keys.sorted() where !seen.contains(name) {
+            var way: [String] = []
+            var next: String? = name
+            while let step = next, seen.insert(step).inserted {
+                way.append(step)
+                next = before[step]
+            }
+            guard let next, let start = way.firstIndex(of: next) else { continue }
+            let circle = way[start...]
+            guard let first = circle.indices.min(by: { circle[$0] < circle[$1] }) else { continue }
+            circles[circle[first]] = Array(circle[first...] + circle[..<first])
         }
-        return nil
+        return circles
     }
 }

@@ -91,12 +91,11 @@ package struct DeploymentResolver {
     ) throws -> LoadedAgent? {
         guard let version = deployment.version else { return nil }
         guard try fleet.declares(agent) else {
-            let known = try fleet.agents().map(\.description)
-            report(
+            try report(
                 "unknown-agent",
                 "there is no agent '\(agent)' in fleet/agents",
                 at: .start,
-                hint: Suggestion.hint(for: agent.description, among: known, plural: "agents")
+                hint: Suggestion.hint(for: agent.description, among: try fleet.agentNames(), plural: "agents")
             )
             return nil
         }
@@ -163,7 +162,7 @@ package struct DeploymentResolver {
             if let role = try fleet.role(name.value) {
                 roles.append((role, name))
             } else {
-                report(
+                try report(
                     "unknown-role",
                     "there is no role '\(name.value)'",
                     at: name.position,
@@ -246,7 +245,9 @@ package struct DeploymentResolver {
                     )
                 } else {
                     // Another version of the tool may have it.
-                    try GrantChecker(fleet: fleet, path: path).check(grant)
+                    if fleet.isFirstCheck(of: grant, in: path) {
+                        try GrantChecker(fleet: fleet, path: path).checkNames(of: grant)
+                    }
                 }
                 continue
             }
@@ -403,9 +404,14 @@ package struct DeploymentResolver {
         _ code: String,
         _ message: String,
         at position: Position,
-        hint: String? = nil,
+        hint: @autoclosure () throws -> String? = nil,
         severity: Finding.Severity = .error
-    ) {
-        fleet.report(Finding(severity, code: code, message, path: path, at: position, hint: hint))
+    ) rethrows {
+        try fleet.report(
+            severity,
+            in: path,
+            at: position,
+            Finding(severity, code: code, message, path: path, at: position, hint: hint())
+        )
     }
 }

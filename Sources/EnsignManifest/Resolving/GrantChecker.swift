@@ -7,40 +7,14 @@ struct GrantChecker {
     let path: String
 
     func check(_ grant: Grant) throws {
-        let versions = try fleet.toolVersions(grant.tool.value)
-        guard !versions.isEmpty else {
-            fleet.report(
-                Finding(
-                    code: "unknown-tool",
-                    "there is no tool '\(grant.tool.value)'",
-                    path: path,
-                    at: grant.tool.position,
-                    hint: Suggestion.hint(
-                        for: grant.tool.value,
-                        among: try fleet.names(in: "tools", files: false),
-                        plural: "tools"
-                    )
-                )
-            )
-            return
-        }
-        let tools = try versions.compactMap { try fleet.tool(grant.tool.value, $0) }
-        // A tool that could not be read may have any operation.
-        guard tools.allSatisfy({ $0.value != nil }) else { return }
-        let known = Set(tools.flatMap { $0.value.map { Array($0.operations.keys) } ?? [] })
-        for operation in grant.operations.names + grant.operations.excepted.compactMap(\.named)
-        where !known.contains(operation.value) {
-            reportUnknown(operation, grant.tool.value, known)
-        }
-        let operations = tools.compactMap { $0.value?.operations }
-        reportEmpty(grant, operations)
+        guard try checkNames(of: grant), let every = try fleet.everyVersion(of: grant.tool.value) else { return }
         let conditions = CallConditionChecker(fleet: fleet, path: path)
         try conditions.checkApprovers(of: grant)
-        if let after = grant.after { try conditions.checkExists(after) }
+        if let after = grant.after { _ = try conditions.checkExists(after) }
         guard grant.arguments != nil || !grant.record.isEmpty || grant.after?.same != nil else { return }
         // Against the newest version that has the operation.
         var checked: Set<String> = []
-        for declarations in operations.reversed() {
+        for declarations in every.versions.reversed() {
             for name in grant.operations.selected(from: declarations) {
                 guard let declaration = declarations[name.value], checked.insert(name.value).inserted else { continue }
                 let full = "\(grant.tool.value).\(name.value)"
@@ -50,6 +24,21 @@ struct GrantChecker {
                 conditions.checkArguments(of: grant, declaration, full)
             }
         }
+    }
+
+    /// Checks only that the tool is there, and that a version has what the grant names.
+    ///
+    /// - Returns: Whether the tool is there.
+    @discardableResult
+    func checkNames(of grant: Grant) throws -> Bool {
+        guard try fleet.checkTool(grant.tool, in: path) else { return false }
+        guard let every = try fleet.everyVersion(of: grant.tool.value) else { return true }
+        for operation in grant.operations.names + grant.operations.excepted.compactMap(\.named)
+        where !every.names.contains(operation.value) {
+            reportUnknown(operation, grant.tool.value, every.names)
+        }
+        reportEmpty(grant, every.versions)
+        return true
     }
 
     /// A selector that selects nothing in any version.
@@ -94,10 +83,30 @@ extension Fleet {
     ) throws -> (operations: [Located<String>], known: Set<String>)? {
         let missing = selection.excepted.compactMap(\.named).filter { present[$0.value] == nil }
         guard !missing.isEmpty else { return nil }
-        let versions = try toolVersions(tool).map { try self.tool(tool, $0)?.value }
-        guard versions.allSatisfy({ $0 != nil }) else { return nil }
-        let known = Set(versions.flatMap { $0.map { Array($0.operations.keys) } ?? [] })
+        guard let known = try everyVersion(of: tool)?.names else { return nil }
         return (missing.filter { !known.contains($0.value) }, known)
+    }
+
+    /// Whether there is a tool of this name, in any version; if not, reports that.
+    func checkTool(_ tool: Located<String>, in path: String) throws -> Bool {
+        guard try toolVersions(tool.value).isEmpty else { return true }
+        try report(
+            .error,
+            in: path,
+            at: tool.position,
+            Finding(
+                code: "unknown-tool",
+                "there is no tool '\(tool.value)'",
+                path: path,
+                at: tool.position,
+                hint: Suggestion.hint(
+                    for: tool.value,
+                    among: try names(in: "tools", files: false),
+                    plural: "tools"
+                )
+            )
+        )
+        return false
     }
 
     static func inNoVersion(_ operation: Located<String>, _ tool: String) -> String {

@@ -97,12 +97,12 @@ package struct Role: Sendable {
 /// `kind: Team`: the people who own agents and tools.
 package struct Team: Sendable {
     /// The principals under which they sign; any other text is a name for people.
-    package var members: [String]
+    package var members: [Located<String>]
     package var escalation: String?
     /// US dollars that all its agents together may cost in an environment; nil means unlimited.
     package var costUSDPerDay: Double?
 
-    package init(members: [String], escalation: String?, costUSDPerDay: Double? = nil) {
+    package init(members: [Located<String>], escalation: String?, costUSDPerDay: Double? = nil) {
         self.members = members
         self.escalation = escalation
         self.costUSDPerDay = costUSDPerDay

@@ -189,7 +189,7 @@ extension BundleTool {
         guard let server else { return "no server" }
         guard server["mcp"]?.object?.count == 1 else { return server.text }
         if let url = server["mcp"]?["url"]?.string { return url }
-        if let command = server["mcp"]?["command"]?.array?.compactMap(\.string), !command.isEmpty {
+        if let command = server["mcp"]?["command"]?.array?.map({ $0.string ?? $0.text }), !command.isEmpty {
             return "the command '\(command.joined(separator: " "))'"
         }
         return server.text

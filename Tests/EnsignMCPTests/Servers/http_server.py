@@ -59,6 +59,13 @@ class Handler(BaseHTTPRequestHandler):
                     self.wfile.write(b" " * 65536)
             except OSError:
                 return
+        if BEHAVIOUR == "page":
+            body = b"<html>welcome</html>"
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            return self.wfile.write(body)
         if BEHAVIOUR == "hang":
             time.sleep(600)
         legacy = BEHAVIOUR in ("legacy", "events", "streams", "ends")

@@ -62,8 +62,12 @@ def tools(request):
     if BEHAVIOUR == "wrong-id":
         say({"jsonrpc": "2.0", "id": 999, "result": {"tools": []}})
         return time.sleep(600)
-    if BEHAVIOUR == "nameless":
-        return answer(request, {"tools": [{"description": "no name"}]})
+    if BEHAVIOUR == "odd":
+        deep = {"type": "object"}
+        for _ in range(40):
+            deep = {"type": "object", "properties": {"a": deep}}
+        odd = [{"description": "no name"}, TOOLS[0], None, {"name": "deep", "inputSchema": deep}, "x", TOOLS[1]]
+        return answer(request, {"tools": odd, "nextCursor": ""})
     if BEHAVIOUR == "elicit":
         say({"jsonrpc": "2.0", "id": "e1", "method": "elicitation/create", "params": {"message": "Your password?"}})
         reply = json.loads(sys.stdin.readline())
@@ -84,6 +88,10 @@ for line in sys.stdin:
     method = request["method"]
     if method == "server/discover" and BEHAVIOUR == "slow" and era is None:
         time.sleep(6)
+    if method == "server/discover" and BEHAVIOUR == "late":
+        time.sleep(6)
+        say({"jsonrpc": "2.0", "id": None, "error": {"code": -32600, "message": "not initialized"}})
+        continue
     if method == "server/discover" and BEHAVIOUR == "ends":
         sys.exit(1)
     if method == "server/discover" and BEHAVIOUR == "silent":
