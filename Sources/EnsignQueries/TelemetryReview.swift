@@ -104,6 +104,9 @@ package struct TelemetryReview: Sendable {
         var review = TelemetryReview(environment: environment, path: path)
         review.describe(spans, calls, attribution, book)
         review.notes = Self.notes(rejections, spans, reader.reader.problems, now)
+        if rejections[.malformedLine] > 0 || spans.rows.isEmpty, let shape = Self.shape(of: path) {
+            review.notes.append(shape)
+        }
         return review
     }
 

@@ -115,7 +115,8 @@ extension FrameworkTests {
                         #expect(output.rejections.isEmpty)
                     }
                 }
-                let wrapped = [stamped(SpanText.run(9, agent: "helper", bundle: nil))]
+                let wrapped =
+                    [stamped(SpanText.run(9, agent: "helper", bundle: nil))]
                     + spans.map { span in stamped(span.changed { if $0.parent == 0 { $0.parent = 9 } }) }
                 inAnyOrder(wrapped) { output in
                     #expect(output.values("success") == [1] && output.values("steps") == [1])

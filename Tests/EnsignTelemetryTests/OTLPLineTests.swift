@@ -255,4 +255,18 @@ struct OTLPLineTests {
         }
         #expect(outcomes.values.allSatisfy { $0 > 100 } && outcomes.count == 2, "\(outcomes)")
     }
+
+    @Test("One resource with nothing around it is read, with its members in any order")
+    func bareResource() {
+        let resource = #""resource":{"attributes":[{"key":"ensign.agent","value":{"stringValue":"support/desk"}}]}"#
+        let scopes = #""scopeSpans":[{"scope":{"name":"s"},"spans":[\#(SpanText.run(1).text)]}]"#
+        let wrapped = parsed("{\"resourceSpans\":[{\(resource),\(scopes)}]}")
+        #expect(wrapped.events.count == 1)
+        for text in ["{\(resource),\(scopes)}", "{\(scopes),\(resource)}", "{\"a\":[1],\(scopes),\(resource)}"] {
+            let bare = parsed(text)
+            #expect(bare.events == wrapped.events && bare.rejections.isEmpty, "\(text)")
+        }
+        #expect(parsed(#"{"resource":{},"scopeMetrics":[]}"#).rejections.isEmpty)
+        #expect(parsed(#"{"resource":{}}"#).rejections[.malformedLine] == 1)
+    }
 }

@@ -44,7 +44,8 @@ import Testing
                 #expect(try run("git", ["fetch", "-q"], in: clone).status == 0)
             }
             for command in [
-                ["validate"], ["validate", "--rev", "HEAD"], ["plan", "--env", "prod"], ["plan", "--env", "prod", "HEAD"],
+                ["validate"], ["validate", "--rev", "HEAD"], ["plan", "--env", "prod"],
+                ["plan", "--env", "prod", "HEAD"],
                 ["plan", "--env", "prod", "origin/main"], ["plan", "--env", "prod", "--worktree"],
                 ["diff", "dev", "prod"], ["get", "agents"],
             ] {

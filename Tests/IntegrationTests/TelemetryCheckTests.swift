@@ -401,4 +401,29 @@ import Testing
         )
         #expect(evidence.output.contains("'strands-agents/m', which has no price"))
     }
+
+    @Test("A file in another form is told from its looks, with what to do")
+    func forms() throws {
+        let host = try Host(fleet: FleetFixture())
+        let span =
+            #"{"traceId":"4b1356ea552c33bb5f48c0a0e5d12f87","spanId":"be72efc1d9488b3b","name":"x","startTimeUnixNano":"1","endTimeUnixNano":"2"}"#
+        let object = #"{"resourceSpans":[{"scopeSpans":[{"spans":[\#(span)]}]}]}"#
+        for (text, words) in [
+            (
+                object.replacingOccurrences(of: ":[{", with: ":[\n{").replacingOccurrences(
+                    of: "{\"res",
+                    with: "{\n\"res"
+                ),
+                "objects over several lines"
+            ),
+            (object + object, "several objects on one line"), ("[\(object)]", "one list"),
+            (object.replacingOccurrences(of: "scopeSpans", with: "instrumentationLibrarySpans"), "before 0.19"),
+        ] {
+            try host.scratch.write("odd.json", text)
+            let path = "\(host.scratch.path)/odd.json"
+            let result = try host.ensign("telemetry", "check", path, "--env", "prod")
+            #expect(result.status == 4)
+            #expect((result.output + result.errors).contains(words), "\(words): \(result.output)\(result.errors)")
+        }
+    }
 }

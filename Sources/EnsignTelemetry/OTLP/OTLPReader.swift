@@ -36,9 +36,11 @@ struct OTLPReader {
     ) throws(MalformedJSON) {
         guard scanner.peek() != nil else { return }
         most = events.count + OTLPLine.most
+        let start = scanner.index
         try scanner.beginObject()
         var isFirst = true
         var isKnown = false
+        var bare: (scopes: StaticString, items: Items)?
         while let key = try scanner.nextKey(&isFirst) {
             if scanner.peek() != UInt8(ascii: "[") {
                 try scanner.skip()
@@ -48,11 +50,23 @@ struct OTLPReader {
             } else if scanner.equals(key, "resourceLogs") {
                 isKnown = true
                 try readResources("scopeLogs", .logRecords, &events, &rejections)
+            } else if scanner.equals(key, "scopeSpans") {
+                bare = ("scopeSpans", .spans)
+                try scanner.skip()
+            } else if scanner.equals(key, "scopeLogs") {
+                bare = ("scopeLogs", .logRecords)
+                try scanner.skip()
             } else {
                 // Metrics say nothing that spans do not say better: a counter cannot be attributed to a run.
-                isKnown = isKnown || scanner.equals(key, "resourceMetrics")
+                isKnown = isKnown || scanner.equals(key, "resourceMetrics") || scanner.equals(key, "scopeMetrics")
                 try scanner.skip()
             }
+        }
+        // One resource with nothing around it, as Java's logging exporters write them.
+        if !isKnown, let bare {
+            isKnown = true
+            scanner.rewind(to: start)
+            try readResource(with: bare.scopes, bare.items, &events, &rejections)
         }
         guard isKnown, scanner.peek() == nil else { throw MalformedJSON(offset: scanner.index) }
     }
@@ -78,32 +92,42 @@ struct OTLPReader {
         try scanner.beginArray()
         var isFirst = true
         while try scanner.nextElement(&isFirst) {
-            var resource: Resource?
-            var waiting: [Place] = []
-            try scanner.beginObject()
-            var isFirstKey = true
-            while let key = try scanner.nextKey(&isFirstKey) {
-                let next = scanner.peek()
-                if scanner.equals(key, "resource"), next == UInt8(ascii: "{") {
-                    resource = try readResource()
-                } else if scanner.equals(key, scopes), next == UInt8(ascii: "[") {
-                    if let resource {
-                        try readScopes(items, resource, &events, &rejections)
-                    } else {
-                        waiting.append(scanner.index)
-                        try scanner.skip()
-                    }
+            try readResource(with: scopes, items, &events, &rejections)
+        }
+    }
+
+    /// Reads one resource and what belongs to it.
+    private mutating func readResource(
+        with scopes: StaticString,
+        _ items: Items,
+        _ events: inout [TelemetryEvent],
+        _ rejections: inout Rejections
+    ) throws(MalformedJSON) {
+        var resource: Resource?
+        var waiting: [Place] = []
+        try scanner.beginObject()
+        var isFirstKey = true
+        while let key = try scanner.nextKey(&isFirstKey) {
+            let next = scanner.peek()
+            if scanner.equals(key, "resource"), next == UInt8(ascii: "{") {
+                resource = try readResource()
+            } else if scanner.equals(key, scopes), next == UInt8(ascii: "[") {
+                if let resource {
+                    try readScopes(items, resource, &events, &rejections)
                 } else {
+                    waiting.append(scanner.index)
                     try scanner.skip()
                 }
+            } else {
+                try scanner.skip()
             }
-            let end = scanner.index
-            for place in waiting {
-                scanner.rewind(to: place)
-                try readScopes(items, resource ?? Resource(), &events, &rejections)
-            }
-            scanner.rewind(to: end)
         }
+        let end = scanner.index
+        for place in waiting {
+            scanner.rewind(to: place)
+            try readScopes(items, resource ?? Resource(), &events, &rejections)
+        }
+        scanner.rewind(to: end)
     }
 
     mutating func readScopes(
