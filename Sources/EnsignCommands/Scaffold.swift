@@ -51,7 +51,8 @@ struct Scaffold {
         guard let root else {
             throw Failure(
                 message: "'\(invocation.directory)' is a bare repository: there are no files to write to",
-                hints: ["do it in a clone, and push"]
+                hints: ["do it in a clone, and push"],
+                code: .usage
             )
         }
         var folder = ""

@@ -40,8 +40,12 @@ package struct PromotionProposal: Sendable {
     package struct Obstacle: Error, Sendable, Hashable {
         package var message: String
         package var hints: [String] = []
-        /// Whether a rule says no; else something is missing.
-        package var isRefusal: Bool
+        /// Whether a rule says no, a name is none, or something cannot be done.
+        package var kind: Kind
+
+        package enum Kind: Sendable, Hashable {
+            case refusal, unknownName, failure
+        }
     }
 
     package let environment: String
@@ -64,7 +68,7 @@ package struct PromotionProposal: Sendable {
                 if let move = try finder.move(agent) { found.moves.append(move) }
             } catch let agent as LeftOut {
                 guard request.agent == nil else {
-                    throw Obstacle(message: agent.reason, hints: [agent.hint], isRefusal: true)
+                    throw Obstacle(message: agent.reason, hints: [agent.hint], kind: .refusal)
                 }
                 found.leftOut.append(agent)
             }
@@ -81,7 +85,7 @@ package struct PromotionProposal: Sendable {
                 throw Obstacle(
                     message: "\(path): the version is not written as one word",
                     hints: ["edit it by hand"],
-                    isRefusal: false
+                    kind: .failure
                 )
             }
             files[path] = edited
@@ -140,7 +144,7 @@ private struct Finder {
                 throw PromotionProposal.Obstacle(
                     message: "'\(name)' does not deploy '\(agent)'",
                     hints: [hint],
-                    isRefusal: false
+                    kind: .unknownName
                 )
             }
             throw PromotionProposal.LeftOut(agent: agent, reason: "'\(name)' does not deploy it", hint: hint)
@@ -197,7 +201,7 @@ private struct Finder {
         }
         guard try fleet.agentVersions(agent).contains(version) else {
             let reason = "'\(agent)' has no version \(version)"
-            guard request.agent == nil else { throw PromotionProposal.Obstacle(message: reason, isRefusal: false) }
+            guard request.agent == nil else { throw PromotionProposal.Obstacle(message: reason, kind: .unknownName) }
             throw PromotionProposal.LeftOut(agent: agent, reason: reason, hint: "")
         }
         return version
@@ -209,7 +213,7 @@ private struct Finder {
             throw PromotionProposal.Obstacle(
                 message: "'\(name)' promotes from no environment",
                 hints: ["set promotesFrom in environments/\(name)/environment.yaml, or name it: --version X.Y.Z"],
-                isRefusal: true
+                kind: .refusal
             )
         }
         guard let found = try fleet.deployment(agent, in: source)?.value?.version?.value else {

@@ -73,18 +73,18 @@ struct PromotionProposalTests {
         #expect(edits.count == 2 && edits[path] == Array(before.replacing("1.2.0", with: "1.0.0").utf8))
     }
 
-    @Test("One agent that cannot be promoted is an obstacle: a refusal where a rule says no")
+    @Test("One agent that cannot be promoted is an obstacle: a refusal where a rule says no, else a name that is none")
     func one() throws {
         let canary = #expect(throws: PromotionProposal.Obstacle.self) { try find("support/triage") }
-        #expect(canary?.isRefusal == true && canary?.hints.first?.contains("--force; what runs there") == true)
+        #expect(canary?.kind == .refusal && canary?.hints.first?.contains("--force; what runs there") == true)
         let missing = #expect(throws: PromotionProposal.Obstacle.self) { try find("support/clerk") }
-        #expect(missing?.isRefusal == false && missing?.message == "'stage' does not deploy 'support/clerk'")
+        #expect(missing?.kind == .unknownName && missing?.message == "'stage' does not deploy 'support/clerk'")
         let unknown = #expect(throws: PromotionProposal.Obstacle.self) { try find("support/desk", "9.0.0") }
-        #expect(unknown?.isRefusal == false && unknown?.message == "'support/desk' has no version 9.0.0")
+        #expect(unknown?.kind == .unknownName && unknown?.message == "'support/desk' has no version 9.0.0")
         #expect(try find("support/desk", "1.2.0").found.moves.isEmpty)
         // A version that is named is held by the same rule, but for one that nobody has run there.
         let named = #expect(throws: PromotionProposal.Obstacle.self) { try find("support/triage", "1.1.0") }
-        #expect(named?.isRefusal == true && named?.message.hasPrefix("'prod' runs 1.0.0") == true)
+        #expect(named?.kind == .refusal && named?.message.hasPrefix("'prod' runs 1.0.0") == true)
         #expect(try find("support/triage", "1.1.0", isForced: true).found.moves.count == 1)
         #expect(try find("support/triage", "1.2.0").found.moves.count == 1)
     }

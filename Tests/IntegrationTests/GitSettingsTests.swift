@@ -75,7 +75,7 @@ import Testing
         #expect(try run("git", ["sparse-checkout", "set", "fleet"], in: tree).status == 0)
         try #require(try host.hostGit("config", "--file", "config.worktree", "core.bare") == "true")
         let plan = try host.ensign("plan", "--worktree")
-        #expect(plan.status == 1 && plan.errors.contains("a bare repository has no work tree"), "\(plan.errors)")
+        #expect(plan.status == 64 && plan.errors.contains("a bare repository has no work tree"), "\(plan.errors)")
         let push = try host.push(FleetFixture.deploymentPath, "maximum: 100", "maximum: 90")
         #expect(push.status == 0 && push.errors.contains("recorded as entry"), "\(push.errors)")
     }

@@ -67,6 +67,28 @@ import Testing
         #expect(mixed.contains("'prod' is an environment, and 'deb' is none"), "\(mixed)")
     }
 
+    @Test("A name that nothing has is wrong use, and where a rule has nothing to do it says no")
+    func statuses() throws {
+        let host = try Host(fleet: FleetFixture())
+        for words in [
+            ["who-can", "nope.find", "--env", "prod"], ["who-can", "crm.nope", "--env", "prod"],
+            ["promote", "support/triage", "--to", "prod", "--version", "9.9.9"],
+            ["promote", "support/nobody", "--to", "prod"], ["release", "support/triage", "9.9.9"],
+        ] {
+            let result = try run(Host.ensign, words, in: host.work)
+            #expect(result.status == 64, "\(words): \(result.status) \(result.errors)")
+        }
+        for words in [
+            ["plan", "--env", "prod", "--worktree"], ["release", "support/triage", "9.9.9"],
+            ["new", "agent", "support/another"],
+        ] {
+            let result = try run(Host.ensign, words, in: host.bare)
+            #expect(result.status == 64, "\(words): \(result.status) \(result.errors)")
+        }
+        let back = try run(Host.ensign, ["rollback", "support/triage", "--env", "prod"], in: host.work)
+        #expect(back.status == 4, "\(back.errors)")
+    }
+
     @Test(
         "A revision that names no commit is wrong use, and nothing is damaged",
         arguments: ["main^{tree}", "main:fleet", "main:fleet/teams/support.yaml", "main..dev", "ma in"]
@@ -161,7 +183,7 @@ import Testing
     func operations() throws {
         let host = try Host(fleet: FleetFixture())
         let unknown = try host.ensignInWork("who-can", "crm.updat", "--env", "prod")
-        #expect(unknown.status == 1)
+        #expect(unknown.status == 64)
         #expect(unknown.errors.contains("no version of tool 'crm' has an operation 'updat'"))
         #expect(unknown.errors.contains("did you mean 'update'?"))
         #expect(!unknown.errors.contains("no agent"))

@@ -71,7 +71,7 @@ private struct DevCommand {
         self.invocation = invocation
         let site = try invocation.site()
         guard let workTree = site.repository.workTree else {
-            throw Failure(message: "a bare repository has no work tree", hints: ["run it in a clone"])
+            throw Failure(message: "a bare repository has no work tree", hints: ["run it in a clone"], code: .usage)
         }
         var root = workTree
         while root.count > 1, root.hasSuffix("/") { root.removeLast() }

@@ -184,7 +184,11 @@ extension Invocation {
                 throw UsageError(message: "REV and --worktree exclude each other", verb: verb.name)
             }
             guard let path = site.repository.workTree else {
-                throw Failure(message: "a bare repository has no work tree", hints: ["name a revision instead"])
+                throw Failure(
+                    message: "a bare repository has no work tree",
+                    hints: ["name a revision instead"],
+                    code: .usage
+                )
             }
             let source = PlanSource(name: "the work tree", commit: nil)
             return Desired(source: source, tree: nil, snapshots: try site.workTreeSnapshots(path))

@@ -75,9 +75,11 @@ private struct PromoteCommand {
             guard !found.moves.isEmpty else { return try nothing(found, base) }
             return try propose(found, try found.edits(fleet), base)
         } catch let obstacle as PromotionProposal.Obstacle {
-            throw obstacle.isRefusal
-                ? Refusal(message: obstacle.message, hints: obstacle.hints)
-                : Failure(message: obstacle.message, hints: obstacle.hints)
+            switch obstacle.kind {
+            case .refusal: throw Refusal(message: obstacle.message, hints: obstacle.hints)
+            case .unknownName: throw Failure(message: obstacle.message, hints: obstacle.hints, code: .usage)
+            case .failure: throw Failure(message: obstacle.message, hints: obstacle.hints)
+            }
         }
     }
 

@@ -33,14 +33,15 @@ extension Verb {
             )
         }
         guard let root = site.repository.workTree else {
-            throw Failure(message: "a bare repository has no work tree", hints: ["run it in a clone"])
+            throw Failure(message: "a bare repository has no work tree", hints: ["run it in a clone"], code: .usage)
         }
         let fleet = Fleet(snapshot: try site.workTreeSnapshots(root)(), today: invocation.today)
         guard let loaded = try fleet.agent(agent, .next) else {
             if try !fleet.declares(agent) { try invocation.requireKnown(agent, nil, site) }
             throw Failure(
                 message: "'\(agent)' has no 'next'",
-                hints: ["ensign new version \(agent) starts one from the newest release"]
+                hints: ["ensign new version \(agent) starts one from the newest release"],
+                code: .usage
             )
         }
         try FleetChecker(fleet: fleet).check(loaded)

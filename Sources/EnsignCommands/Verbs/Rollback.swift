@@ -108,7 +108,8 @@ private struct RevertCommand {
             }
             throw Failure(
                 message: "\(path) has no earlier state to go back to",
-                hints: ["to stop the agent, set halted: true in it, or delete it"]
+                hints: ["to stop the agent, set halted: true in it, or delete it"],
+                code: .refused
             )
         }
         guard let before = change.before else {

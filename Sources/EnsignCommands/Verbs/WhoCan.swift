@@ -114,7 +114,8 @@ extension Invocation {
                 message: "there is no tool '\(tool)'",
                 hints: [
                     Suggestion.hint(for: tool, among: try fleet.names(in: "tools", files: false), plural: "tools") ?? ""
-                ]
+                ],
+                code: .usage
             )
         }
         if let operation { try requireOperation(operation, of: tool, fleet) }
@@ -127,7 +128,8 @@ extension Invocation {
         guard !operations.contains(name), !versions.contains(where: { $0 == nil }) else { return }
         throw Failure(
             message: "no version of tool '\(tool)' has an operation '\(name)'",
-            hints: [Suggestion.hint(for: name, among: operations.sorted(), plural: "operations") ?? ""]
+            hints: [Suggestion.hint(for: name, among: operations.sorted(), plural: "operations") ?? ""],
+            code: .usage
         )
     }
 }
