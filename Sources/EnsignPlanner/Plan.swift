@@ -78,9 +78,22 @@ package struct Plan: Sendable, Hashable {
     /// What git asks for but a person has to allow first.
     package var waiting: [HeldAgent] { held.filter { $0.difference != nil } }
 
+    /// Agents of which the plan only records that they wait.
+    private var onlyWaiting: Set<AgentID> {
+        let waiting = Set(waiting.map(\.agent))
+        return Set(changes.filter { $0.movesNothing && waiting.contains($0.agent) }.map(\.agent))
+    }
+    /// The changes that happen: an agent that only waits is among ``waiting`` alone.
+    package var happening: [PlannedChange] {
+        let onlyWaiting = onlyWaiting
+        return changes.filter { !onlyWaiting.contains($0.agent) }
+    }
+    /// How many agents stay as they are.
+    package var staying: Int64 { unchanged + Int64(onlyWaiting.count) }
+
     /// Changes by action.
     package var counts: [String: Int64] {
-        changes.reduce(into: [:]) { counts, planned in
+        happening.reduce(into: [:]) { counts, planned in
             for change in planned.all { counts[change.action.rawValue, default: 0] += 1 }
         }
     }
@@ -117,6 +130,11 @@ package struct PlanEntry: Sendable, Hashable {
 
 /// One agent's change, with what is needed to show and to perform it.
 package struct PlannedChange: Sendable, Hashable {
+    /// Whether no session gets another version by it: it says that a version waits.
+    fileprivate var movesNothing: Bool {
+        change.action == .weight && change.weight == Change.Weight(from: 0, to: 0) && further.isEmpty
+    }
+
     package var agent: AgentID
     package var change: Change
     /// What else happens to the agent at once, in order: a rollback quarantines the version that it leaves.

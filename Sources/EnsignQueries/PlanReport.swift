@@ -33,7 +33,7 @@ package struct PlanReport: Sendable {
             } ?? .null,
             "counts": .object(
                 JSONObject(
-                    (["unchanged": plan.unchanged].merging(plan.counts) { first, _ in first }).map {
+                    (["unchanged": plan.staying].merging(plan.counts) { first, _ in first }).map {
                         ($0.key, .integer($0.value))
                     }
                 )

@@ -26,6 +26,10 @@ import Testing
         #expect(refused.errors.contains("held, not proven yet"), "\(refused.errors)")
         #expect(refused.errors.contains("main: refused: support/refund-triage 1.5.0 is not proven"))
         #expect(refused.errors.contains("soak until"))
+        // It is shown once, and begins nothing.
+        #expect(refused.errors.components(separatedBy: "support/refund-triage  ").count == 2, "\(refused.errors)")
+        #expect(refused.errors.contains("(1 of them held)"), "\(refused.errors)")
+        #expect(!refused.errors.contains("through a canary"), "\(refused.errors)")
         #expect(try live(host).contains("1.4.0"))
         host.pass(seconds: 3_700)
         let accepted = try host.tryGit("push", "origin", "main")

@@ -100,7 +100,7 @@ struct PlanRenderer {
     private func groups() throws -> [Group] {
         var groups: [Group] = []
         var places: [String: Int] = [:]
-        for planned in plan.changes {
+        for planned in plan.happening {
             let sentence = ChangeSentence(planned.change).planned
             let body = try text(planned)
             let key = "\(planned.change.action.rawValue)\n\(sentence)\n\(body)"
@@ -203,7 +203,7 @@ struct PlanRenderer {
         ] {
             if let count = counts[name] { parts.append("\(count) \(words)") }
         }
-        parts += ["\(counts["delete"] ?? 0) to delete", "\(plan.unchanged) unchanged"]
+        parts += ["\(counts["delete"] ?? 0) to delete", "\(plan.staying) unchanged"]
         let held = plan.waiting.isEmpty ? "" : " (\(plan.waiting.count) of them held)"
         return "Plan: \(([parts.joined(separator: ", ") + held] + guardCounts).joined(separator: ", "))."
     }
