@@ -20,6 +20,9 @@ package struct LedgerKey: Sendable {
     ///   read it; ``SystemError`` when it cannot be read.
     package static func load(_ environment: String, path: String) throws -> LedgerKey? {
         guard let status = try Files.status(path) else { return nil }
+        guard status.kind != .directory else {
+            throw LedgerError.key(environment: environment, path: path, why: "it is a folder")
+        }
         guard status.permissions & 0o077 == 0 else {
             throw LedgerError.key(
                 environment: environment,

@@ -303,4 +303,51 @@ import Testing
         let files = try FileManager.default.contentsOfDirectory(atPath: "\(scratch.path)/below").sorted()
         #expect(files == ["api.json", "traces.jsonl"])
     }
+
+    @Test("A key that cannot be used is told by init, before anything was signed with it")
+    func brokenKeys() throws {
+        let host = try Host(fleet: FleetFixture(), pushes: false)
+        let key = "\(host.bare)/ensign/keys/prod"
+        try FileManager.default.createDirectory(atPath: "\(host.bare)/ensign/keys", withIntermediateDirectories: true)
+        try host.hostGit("fetch", "-q", host.work, "main:main")
+        for bytes in [Data(repeating: 0, count: 100), Data("\n".utf8), Data("no key".utf8), nil] {
+            try? FileManager.default.removeItem(atPath: key)
+            if let bytes {
+                try bytes.write(to: URL(fileURLWithPath: key))
+                try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: key)
+            } else {
+                try FileManager.default.createDirectory(atPath: key, withIntermediateDirectories: true)
+            }
+            let result = try host.ensign("init")
+            #expect(result.status == 1, "\(result.output)")
+            #expect(result.errors.contains("mv \(key)") || result.errors.contains("mv "), "\(result.errors)")
+            #expect(!result.errors.contains("others may read it"), "\(result.errors)")
+        }
+        try FileManager.default.removeItem(atPath: key)
+        #expect(try host.ensign("init").status == 0)
+        #expect(try host.ensign("reconcile", "--env", "prod").status == 0)
+    }
+
+    @Test("Beside a work tree init says how what is committed goes live, as git takes no push to what is checked out")
+    func besideAWorkTree() throws {
+        let host = try Host(fleet: FleetFixture())
+        let own = "\(host.scratch.path)/own"
+        try host.git("clone", "-q", host.bare, own)
+        let ready = try run(Host.ensign, ["init"], in: own).output
+        #expect(ready.contains("ensign reconcile --env") && !ready.contains("push to 'main'"), "\(ready)")
+        _ = try run("git", ["config", "receive.denyCurrentBranch", "updateInstead"], in: own)
+        #expect(try run(Host.ensign, ["init"], in: own).output.contains("push to 'main'"))
+    }
+
+    @Test("A mirror takes whatever is there for the ledger, and is told to be no witness")
+    func mirror() throws {
+        let host = try Host(fleet: FleetFixture())
+        let mirror = "\(host.scratch.path)/mirror.git"
+        try host.git("clone", "-q", "--mirror", host.bare, mirror)
+        let result = try run(Host.ensign, ["init", "--client"], in: mirror)
+        #expect(result.status == 0)
+        #expect(result.errors.contains("no witness of it"), "\(result.errors)")
+        #expect(!result.output.contains("is a witness"), "\(result.output)")
+        #expect(!(try host.ensignInWork("init", "--client").errors.contains("no witness")))
+    }
 }

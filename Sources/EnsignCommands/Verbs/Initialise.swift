@@ -63,7 +63,11 @@ struct RepositorySetup {
             let lock = try FileLock(site.files.lock(environment), timeout: .seconds(60))
             defer { withExtendedLifetime(lock) {} }
             let path = site.settings.signingKey(environment, site.files)
-            guard try site.ledger(environment).tip() == nil, try LedgerKey.isMissing(path) else { continue }
+            guard try site.ledger(environment).tip() == nil else { continue }
+            guard try LedgerKey.isMissing(path) else {
+                try checkKey(environment, path)
+                continue
+            }
             let key = try LedgerKey.create(environment, path: path)
             say("key     \(path) (\(key.publicKey.fingerprint))")
         }
@@ -79,12 +83,32 @@ struct RepositorySetup {
             )
             return .done
         }
+        guard try takesPushes() else {
+            let environment = environments.first ?? "ENV"
+            say(
+                "Ready. Next: commit to '\(site.settings.branch)', and run 'ensign reconcile --env \(environment)'. "
+                    + "Pushes to what is checked out here need: git config receive.denyCurrentBranch updateInstead"
+            )
+            return .done
+        }
         say(
             environments.isEmpty
                 ? "Ready. Push a fleet to '\(site.settings.branch)': keys are made when an environment first appears."
                 : "Ready. Next: push to '\(site.settings.branch)', or run 'ensign reconcile --env \(environments[0])'."
         )
         return .done
+    }
+
+    /// Before the ledger begins nothing was signed with the key: one that cannot be used is nobody's.
+    private func checkKey(_ environment: String, _ path: String) throws {
+        do {
+            _ = try LedgerKey.load(environment, path: path)
+        } catch let error as LedgerError {
+            throw Failure(
+                message: "\(error)",
+                hints: ["nothing is signed with it yet: mv \(path) \(path).old, and 'ensign init' makes a key"]
+            )
+        }
     }
 
     /// A clone of an empty repository starts on the branch of its HEAD: any other than the desired one leads nowhere.
@@ -100,6 +124,15 @@ struct RepositorySetup {
         invocation.console.note(
             "  hint: git symbolic-ref HEAD \(wanted), or name the other: git config ensign.branch \(head.dropFirst(11))"
         )
+    }
+
+    /// Whether git takes a push to the desired branch: by default not to one that is checked out.
+    private func takesPushes() throws -> Bool {
+        guard site.repository.workTree != nil,
+            try site.repository.headReference() == "refs/heads/\(site.settings.branch)"
+        else { return true }
+        let answer = try Git.run(["config", "--get", "receive.denyCurrentBranch"], in: site).outputText
+        return ["ignore", "warn", "updateinstead", "false"].contains(answer.prefix { $0 != "\n" }.lowercased())
     }
 
     private func hide(_ refs: String, _ what: String) throws {
@@ -126,6 +159,13 @@ struct RepositorySetup {
             let key = "remote.\(remote).fetch"
             let line = "refs/ensign/ledger/*:refs/ensign/ledger/*"
             let present = try Git.run(["config", "--local", "--get-all", key], in: site).outputText
+            if let forced = present.split(separator: "\n").first(where: Self.overwritesLedger) {
+                invocation.console.note(
+                    "warning: '\(forced)' of '\(remote)' overwrites the ledger with whatever is there: this clone is no witness of it"
+                )
+                invocation.console.note("  hint: clone without --mirror, and run 'ensign init --client' there")
+                continue
+            }
             guard !present.split(separator: "\n").contains(Substring(line)) else { continue }
             try Git.check(["config", "--local", "--add", key, line], in: site)
             say("config  \(key) \(line): this clone is a witness of the ledger")
@@ -134,6 +174,14 @@ struct RepositorySetup {
         try install(["pre-commit"])
         say("Ready. Commits are checked before they are made; this clone never reconciles.")
         return .done
+    }
+
+    /// Whether git takes what a refspec brings for a ledger though it does not continue the one here.
+    private static func overwritesLedger(_ refspec: Substring) -> Bool {
+        guard refspec.hasPrefix("+"), let target = refspec.split(separator: ":").last, target.hasSuffix("*") else {
+            return false
+        }
+        return "refs/ensign/ledger/".hasPrefix(target.dropFirst(target.hasPrefix("+") ? 1 : 0).dropLast())
     }
 
     /// git's pruning takes a ledger away that the remote has lost: then this clone is no witness of it.
