@@ -22,8 +22,9 @@ package struct WaitingCanary: Sendable, Hashable {
 
     /// What is the matter and what to do, without a full stop.
     package var sentence: String {
-        let since = since.map { "no watcher since \($0)" } ?? "there never was a watcher"
-        return "canary waiting, \(since): run 'ensign watch', or 'ensign reconcile --env \(environment)' from a timer"
+        let since = since?.description ?? "init"
+        return "canary waiting, no watcher since \(since): "
+            + "run 'ensign watch', or 'ensign reconcile --env \(environment)' from a timer"
     }
 
     package var json: JSONValue { ["since": since.map { .string($0.description) } ?? .null] }

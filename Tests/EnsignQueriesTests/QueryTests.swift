@@ -339,7 +339,7 @@ struct WaitingCanaryTests {
     func waiting() throws {
         #expect(WaitingCanary("prod", Attendance(isWatched: true, Visits(), now: Self.now)) == nil)
         let never = try #require(WaitingCanary("prod", Attendance(isWatched: false, Visits(), now: Self.now)))
-        #expect(never.sentence.hasPrefix("canary waiting, there never was a watcher: run 'ensign watch'"))
+        #expect(never.sentence.hasPrefix("canary waiting, no watcher since init: run 'ensign watch'"))
         #expect(never.json == ["since": .null])
         let seen = Timestamp(seconds: 1_799_990_000)
         let left = try #require(WaitingCanary("prod", Attendance(isWatched: false, Visits(watch: seen), now: Self.now)))

@@ -69,7 +69,7 @@ import Testing
         let push = try promote(host)
         #expect(push.status == 0)
         let sentence =
-            "prod: canary waiting, there never was a watcher: run 'ensign watch', or 'ensign reconcile --env prod' from a timer"
+            "prod: canary waiting, no watcher since init: run 'ensign watch', or 'ensign reconcile --env prod' from a timer"
         #expect(push.errors.contains(sentence), "\(push.errors)")
         for text in try said(host) { #expect(text.contains(sentence), "\(text)") }
         #expect((try environment(host)["canaryWaiting"] as? [String: Any])?["since"] is NSNull)
