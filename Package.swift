@@ -221,7 +221,11 @@ let package = Package(
         ),
         test("EnsignPolicy", ["EnsignModel", "EnsignCrypto"]),
         test("EnsignJudge", ["EnsignModel", "EnsignJSON"]),
-        test("EnsignPlanner", ["EnsignModel", "EnsignJSON", "EnsignManifest", "EnsignJudge"], exclude: ["Scenarios"]),
+        test(
+            "EnsignPlanner",
+            ["EnsignModel", "EnsignJSON", "EnsignManifest", "EnsignJudge", "EnsignPolicy"],
+            exclude: ["Scenarios"]
+        ),
         test("EnsignLedger", ["EnsignModel", "EnsignGit", "EnsignCrypto", "EnsignSystem"]),
         test("EnsignTargets", ["EnsignModel", "EnsignSystem"]),
         test("EnsignTelemetry", ["EnsignModel", "EnsignJSON", "EnsignSystem"], exclude: ["Golden", "Exporter"]),

@@ -28,6 +28,10 @@ package struct JSONPointer: Sendable, Hashable, Comparable, CustomStringConverti
         self.segments = segments
     }
 
+    package static func == (left: JSONPointer, right: JSONPointer) -> Bool {
+        left.segments.elementsEqual(right.segments) { $0.hasSameUTF8(as: $1) }
+    }
+
     package var description: String {
         segments.map { segment in
             var text = "/"

@@ -115,13 +115,6 @@ extension JSONValue: Hashable {
     }
 }
 
-extension String {
-    /// Whether both strings have the same code points. `==` also treats canonically equivalent ones as equal.
-    func hasSameUTF8(as other: String) -> Bool {
-        utf16Order(other) == 0
-    }
-}
-
 // MARK: - Literals
 
 // Not ExpressibleByNilLiteral: `object["key"] == nil` would then compare with a null.

@@ -7,6 +7,8 @@ package struct BundleDifference: Sendable, Hashable {
         /// The place in the bundle: `model`, `limits`, `tools`.
         package var field: String
         package var text: String
+        /// Whether it does not affect the agent's behaviour. Said where the line is made: a field may have any name.
+        package var isInert = false
     }
 
     /// A text before and after.
@@ -32,12 +34,19 @@ package struct BundleDifference: Sendable, Hashable {
 
     /// Compares two bundles; nil means that there is no agent.
     ///
-    /// - Parameter delegated: What is gained through its delegates.
-    package init(before: Bundle?, after: Bundle?, delegated: [AuthorityChange.What] = []) {
-        authority = AuthorityDifference(before: before, after: after, delegated: delegated)
+    /// - Parameters:
+    ///   - delegated: What is gained through its delegates.
+    ///   - former: Who the agent was, where the bundle before has its new name already.
+    package init(
+        before: Bundle?,
+        after: Bundle?,
+        delegated: [AuthorityChange.What] = [],
+        former: AgentID? = nil
+    ) {
+        authority = AuthorityDifference(before: before, after: after, delegated: delegated, former: former)
         kind = .none
         if let before, let after { compare(before, after) }
-        let behaves = !lines.allSatisfy { Self.isInert($0.field) } || !texts.isEmpty
+        let behaves = !lines.allSatisfy(\.isInert) || !texts.isEmpty
         if authority.gains || before == nil {
             kind = .widening
         } else if behaves {
@@ -50,29 +59,27 @@ package struct BundleDifference: Sendable, Hashable {
     /// Whether the two say the same, whatever their versions' names.
     package var isEmpty: Bool { lines.isEmpty && texts.isEmpty && authority.changes.isEmpty }
 
-    /// Fields that do not affect the agent's behaviour.
-    private static func isInert(_ field: String) -> Bool {
-        ["description", "labels", "name"].contains(field) || field.hasSuffix(".approvers") || field.hasSuffix(".owner")
-    }
-
     private mutating func compare(_ before: Bundle, _ after: Bundle) {
         compareTexts("instructions", before.instructions, after.instructions)
         for name in Set(before.prompts.keys).union(after.prompts.keys).sorted() {
             compareTexts("prompts.\(name)", before.prompts[name], after.prompts[name])
         }
         compareModels(before.model, after.model)
-        add("name", before.name ?? "none", after.name ?? "none")
+        add("name", before.name ?? "none", after.name ?? "none", isInert: true)
         add("triggers", triggers(before), triggers(after))
         compareSchema("contract.input", before.contract.input, after.contract.input)
         compareSchema("contract.output", before.contract.output, after.contract.output)
         compareObjects("runtime", before.runtime, after.runtime)
+        // Runtimes give it to models as the agent's goal.
         add("description", before.description, after.description)
-        if before.labels != after.labels {
-            add("labels", labels(before.labels), labels(after.labels))
-        }
+        add("labels", labels(before.labels), labels(after.labels), isInert: true)
         let old = before.toolsByName
         for tool in after.tools {
             if let was = old[tool.tool] { compareTools(was, tool) }
+        }
+        // The last line of defence: what no comparison has found is no reason to publish it unseen.
+        if lines.allSatisfy(\.isInert), texts.isEmpty, authority.changes.isEmpty, !before.isKnownToEqual(after) {
+            lines.append(Line(field: "bundle", text: "differs in what no comparison knows"))
         }
     }
 
@@ -91,7 +98,7 @@ package struct BundleDifference: Sendable, Hashable {
         add("tools", "\(now.tool) \(was.version)", "\(now.tool) \(now.version)")
         add("tools.\(now.tool).description", was.description ?? "none", now.description ?? "none")
         if was.owner != nil, now.owner != nil {
-            add("tools.\(now.tool).owner", was.owner ?? "", now.owner ?? "")
+            add("tools.\(now.tool).owner", was.owner ?? "", now.owner ?? "", isInert: true)
         }
         for (name, operation) in now.operations.sorted(by: { $0.key < $1.key }) {
             if let before = was.operations[name] { compareOperations("tools.\(now.tool).\(name)", before, operation) }
@@ -100,8 +107,8 @@ package struct BundleDifference: Sendable, Hashable {
 
     private mutating func compareOperations(_ field: String, _ was: BundleOperation, _ now: BundleOperation) {
         // Limits that keep nothing out are not a narrowing: they are shown, and treated like any change.
-        if SchemaOrder.change(from: was.input, to: now.input) == .unenforced {
-            let details = SchemaDetails.summary(was.input, now.input)
+        if SchemaOrder.change(from: was.taken, to: now.taken) == .unenforced {
+            let details = SchemaDetails.summary(was.taken, now.taken)
             lines.append(
                 Line(
                     field: "\(field).input",
@@ -111,7 +118,7 @@ package struct BundleDifference: Sendable, Hashable {
         }
         // Where nobody is asked, before or now, they are not authority.
         if was.approval == .none || now.approval == .none {
-            add("\(field).approvers", approvers(was), approvers(now))
+            add("\(field).approvers", approvers(was), approvers(now), isInert: true)
         }
         compareSchema("\(field).output", was.output, now.output)
         compareWords("\(field).input", was.input, now.input)
@@ -124,7 +131,7 @@ package struct BundleDifference: Sendable, Hashable {
     }
 
     private mutating func compareTexts(_ field: String, _ was: String?, _ now: String?) {
-        guard was != now else { return }
+        guard !was.hasSameUTF8(as: now) else { return }
         texts.append(Text(field: field, before: was ?? "", after: now ?? ""))
     }
 
@@ -144,14 +151,14 @@ package struct BundleDifference: Sendable, Hashable {
         bundle.triggers.isEmpty ? "none" : bundle.triggers.map(\.text).joined(separator: ", ")
     }
 
-    private mutating func add(_ field: String, _ was: String, _ now: String) {
-        guard was != now else { return }
-        lines.append(Line(field: field, text: "\(now) (was \(was))"))
+    private mutating func add(_ field: String, _ was: String, _ now: String, isInert: Bool = false) {
+        guard !was.hasSameUTF8(as: now) else { return }
+        lines.append(Line(field: field, text: "\(now) (was \(was))", isInert: isInert))
     }
 
     private mutating func compareObjects(_ field: String, _ was: JSONValue?, _ now: JSONValue?) {
         let (old, new) = (was?.object ?? [:], now?.object ?? [:])
-        for key in Set(old.map(\.key)).union(new.map(\.key)).sorted() {
+        for key in old.keys(with: new) {
             add("\(field).\(key)", old[key]?.text ?? "not set", new[key]?.text ?? "not set")
         }
     }
@@ -182,5 +189,29 @@ package struct BundleDifference: Sendable, Hashable {
     private func labels(_ labels: [String: String]) -> String {
         labels.isEmpty
             ? "none" : labels.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: ", ")
+    }
+}
+
+extension Bundle {
+    /// Whether the bytes are the same apart from what affects no behaviour, and what is compared by its meaning.
+    fileprivate func isKnownToEqual(_ other: Bundle) -> Bool {
+        var same = other
+        (same.agent, same.version, same.environment, same.artifact) = (agent, version, environment, artifact)
+        (same.labels, same.name, same.contract) = (labels, name, contract)
+        guard same.tools.count == tools.count else { return false }
+        for (index, was) in tools.enumerated() {
+            same.tools[index].owner = was.owner
+            for (name, operation) in was.operations {
+                guard var now = same.tools[index].operations[name] else { return false }
+                (now.input, now.output, now.timeout) = (operation.input, operation.output, operation.timeout)
+                (now.approvers, now.rate, now.after) = (operation.approvers, operation.rate, operation.after)
+                now.record = operation.record
+                if (now.serverTool ?? name).hasSameUTF8(as: operation.serverTool ?? name) {
+                    now.serverTool = operation.serverTool
+                }
+                same.tools[index].operations[name] = now
+            }
+        }
+        return same.bytes == bytes
     }
 }

@@ -44,12 +44,18 @@ extension Planner {
             planned.startsCanary = false
         } else if let was = work.succession?.before, shown == after.stable?.digest {
             let bundle = try work.item.compiled?.bundle
-            planned.differs = PlannedDifference(BundleDifference(before: was, after: bundle))
+            planned.differs = PlannedDifference(
+                BundleDifference(before: was, after: bundle, former: work.succession?.renamedFrom)
+            )
         } else if shown == after.stable?.digest || shown == after.rollout?.candidate.side.digest {
             planned.differs = work.difference ?? planned.differs
         }
         if let recompiled, let present {
-            planned.stableDifference = BundleDifference(before: present, after: try recompiled.bundle)
+            planned.stableDifference = BundleDifference(
+                before: present,
+                after: try recompiled.bundle,
+                former: work.succession?.renamedFrom
+            )
         }
         planned.movedTo = work.movedTo
         planned.notes = notes(work, isDeleted: isDeleted)
@@ -64,7 +70,7 @@ extension Planner {
             if let halt = state.halt {
                 notes.append("it is halted (\(halt.reason)); what comes in its place is halted too")
             }
-            if let name = work.movedTo { notes.append("it goes on as \(name)") }
+            if let name = work.movedTo { notes.append(Succession.note(successor: name)) }
             for quarantine in state.quarantine {
                 notes.append(
                     "\(quarantine.version) is quarantined (\(quarantine.reason)); what comes in its place is held too"
@@ -72,7 +78,7 @@ extension Planner {
             }
         }
         if let succession = work.succession {
-            if let other = succession.renamedFrom { notes.append("it goes on under this name: it was \(other)") }
+            if let other = succession.renamedFrom { notes.append(Succession.note(former: other)) }
         }
         let isNew = !isDeleted && work.before?.isLive != true
         if isNew || work.succession?.halt != nil, let halt = state.halt {

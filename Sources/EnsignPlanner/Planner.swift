@@ -189,7 +189,7 @@ package enum Planner {
         return progress.due(canary, after: context.now)
     }
 
-    private static func refusal(_ plan: Plan, removed: Int64, _ rules: PlanRules) -> PruneRefusal? {
+    static func refusal(_ plan: Plan, removed: Int64, _ rules: PlanRules) -> PruneRefusal? {
         guard removed > 0, !rules.allowPrune else { return nil }
         let allowed = allowedRemovals(share: rules.maxPruneShare, live: plan.liveBefore)
         let isEmpty = plan.liveAfter == 0

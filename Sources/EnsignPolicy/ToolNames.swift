@@ -36,15 +36,16 @@ package struct ToolNames: Sendable {
 
     /// What is granted or declared, sorted.
     package let operations: [Operation]
-    private let tools: Set<String>
+    private let tools: Set<ExactText>
+    // Servers' names are any text: what only looks the same is another tool.
     /// Operations by the name that a model calls them by.
-    private var byModelName: [String: [Int]] = [:]
+    private var byModelName: [ExactText: [Int]] = [:]
     /// By their own name and by the server's.
-    private var byWriting: [String: [Int]] = [:]
+    private var byWriting: [ExactText: [Int]] = [:]
     /// By the words of these.
-    private var byWords: [String: [Int]] = [:]
+    private var byWords: [ExactText: [Int]] = [:]
     /// By the words of the name that a model calls them by, as frameworks fold it.
-    private var modelNameWords: [String: [Int]] = [:]
+    private var modelNameWords: [ExactText: [Int]] = [:]
 
     package init(_ bundle: Bundle) {
         var granted: [Operation: Set<String>] = [:]
@@ -59,14 +60,14 @@ package struct ToolNames: Sendable {
     /// - Parameter known: Operations with the names that their servers have for them, where these are others.
     package init(_ known: [Operation: Set<String>]) {
         operations = known.keys.sorted()
-        tools = Set(operations.map(\.tool))
+        tools = Set(operations.map { ExactText($0.tool) })
         for (index, operation) in operations.enumerated() {
             let modelName = ModelName.name(operation.tool, operation.name)
-            byModelName[modelName, default: []].append(index)
-            let names = (known[operation] ?? []).union([operation.name])
+            byModelName[ExactText(modelName), default: []].append(index)
+            let names = Set((known[operation] ?? []).map(ExactText.init)).union([ExactText(operation.name)])
             for name in names { byWriting[name, default: []].append(index) }
-            for words in Set(names.flatMap(Self.foldings)) { byWords[words, default: []].append(index) }
-            for words in Set(Self.spellings(modelName).map(Self.joined)) {
+            for words in Set(names.flatMap { Self.foldings($0.text) }) { byWords[words, default: []].append(index) }
+            for words in Set(Self.spellings(modelName).map { ExactText(Self.joined($0)) }) {
                 modelNameWords[words, default: []].append(index)
             }
         }
@@ -105,7 +106,7 @@ package struct ToolNames: Sendable {
         }
         guard name.utf8.count <= Self.longest else { return nil }
         let tool = Self.spellings(name).first { words in
-            tools.contains(words) && (words == name || !isAlsoRefused(words, declared))
+            isTool(words) && (words.hasSameUTF8(as: name) || !isAlsoRefused(words, declared))
         }
         return tool.map { tool in Meaning(tool, operations.filter { $0.tool == tool }) }
     }
@@ -118,7 +119,7 @@ package struct ToolNames: Sendable {
     private func resolution(of name: String, _ declared: (String) -> Set<String>) -> Resolution {
         guard !name.isEmpty, name.utf8.count <= Self.longest else { return .nothing }
         // A model's name is certain: no other operation has it, whatever else is granted.
-        if let found = byModelName[name] { return resolution(Set(found)) }
+        if let found = byModelName[ExactText(name)] { return resolution(Set(found)) }
         if let found = reading(name, isWhole: true, declared) { return resolution(found) }
         guard let rest = Self.withoutProtocol(name) else { return .nothing }
         return resolution(reading(rest, isWhole: false, declared) ?? [])
@@ -144,15 +145,15 @@ package struct ToolNames: Sendable {
             let found = Set(named.flatMap { tool in Self.spellings(behind).flatMap { spelled(tool, $0) } })
             if !found.isEmpty { return found }
             // It says whose operation it is, and that tool grants none of this name.
-            if named.contains(where: tools.contains) { return [] }
+            if named.contains(where: isTool) { return [] }
             // A server's own tool name may contain a point: `get.payment`.
             if separator == ".", named.contains(where: { !declared($0).isEmpty }) { return isWhole ? nil : [] }
         }
         let spellings = Self.spellings(name)
         var found: Set<Int> = []
         for words in spellings where !isAlsoRefused(words, declared) {
-            if isWhole { found.formUnion(byWords[words] ?? []) }
-            found.formUnion(modelNameWords[words] ?? [])
+            if isWhole { found.formUnion(byWords[ExactText(words)] ?? []) }
+            found.formUnion(modelNameWords[ExactText(words)] ?? [])
             for (tool, operation) in Self.splits(words) { found.formUnion(spelled(tool, operation)) }
         }
         return found.isEmpty ? nil : found
@@ -163,9 +164,9 @@ package struct ToolNames: Sendable {
     private func asWritten(_ name: String, _ isWhole: Bool, _ declared: (String) -> Set<String>) -> Set<Int>? {
         for separator in ["__", ".", "/"] {
             guard let (tool, operation) = name.split(onceAt: separator) else { continue }
-            if written(tool, operation).isEmpty, declared(tool).contains(operation) { return [] }
+            if written(tool, operation).isEmpty, declares(operation, declared(tool)) { return [] }
         }
-        let alone = isWhole ? Set(byWriting[name] ?? []) : []
+        let alone = isWhole ? Set(byWriting[ExactText(name)] ?? []) : []
         var found = alone
         for (tool, operation) in Self.joints(name) { found.formUnion(written(tool, operation)) }
         guard !found.isEmpty else { return nil }
@@ -177,21 +178,29 @@ package struct ToolNames: Sendable {
         guard !isExplicit else { return found }
         let spellings = Self.spellings(name)
         if alone.isEmpty, spellings.contains(where: { isAlsoRefused($0, declared) }) { return [] }
-        return found.union(modelNameWords[spellings[0]] ?? [])
+        return found.union(modelNameWords[ExactText(spellings[0])] ?? [])
+    }
+
+    private func isTool(_ name: String) -> Bool { tools.contains(ExactText(name)) }
+
+    private func declares(_ operation: String, _ names: Set<String>) -> Bool {
+        // Of a set of texts only those that look the same are asked whether they are.
+        names.contains(operation) && names.contains { $0.hasSameUTF8(as: operation) }
     }
 
     private func written(_ tool: String, _ operation: String) -> [Int] {
-        tools.contains(tool) ? (byWriting[operation] ?? []).filter { operations[$0].tool == tool } : []
+        isTool(tool) ? (byWriting[ExactText(operation)] ?? []).filter { operations[$0].tool == tool } : []
     }
 
     private func spelled(_ tool: String, _ operation: String) -> [Int] {
-        tools.contains(tool) ? (byWords[operation] ?? []).filter { operations[$0].tool == tool } : []
+        isTool(tool) ? (byWords[ExactText(operation)] ?? []).filter { operations[$0].tool == tool } : []
     }
 
     /// Whether the words name an existing tool and operation that is not granted.
     private func isAlsoRefused(_ words: String, _ declared: (String) -> Set<String>) -> Bool {
         Self.splits(words).contains { tool, operation in
-            spelled(tool, operation).isEmpty && declared(tool).contains { Self.foldings($0).contains(operation) }
+            spelled(tool, operation).isEmpty
+                && declared(tool).contains { Self.foldings($0).contains(ExactText(operation)) }
         }
     }
 
@@ -206,9 +215,9 @@ package struct ToolNames: Sendable {
     }
 
     /// The words of a granted name; also as frameworks fold them, with one `-` for several and none at the ends.
-    private static func foldings(_ name: String) -> Set<String> {
+    private static func foldings(_ name: String) -> Set<ExactText> {
         let spellings = spellings(name)
-        return Set(spellings + spellings.map(joined).filter { !$0.isEmpty })
+        return Set((spellings + spellings.map(joined).filter { !$0.isEmpty }).map(ExactText.init))
     }
 
     private static func joined(_ words: String) -> String {
@@ -284,13 +293,18 @@ package struct ToolNames: Sendable {
 
     /// Whether two names have the same words.
     package static func areSame(_ one: String, _ other: String) -> Bool {
-        one == other && !one.isEmpty || !Set(words(one)).isDisjoint(with: words(other))
+        one.hasSameUTF8(as: other) && !one.isEmpty
+            || !Set(words(one).map(ExactText.init)).isDisjoint(with: words(other).map(ExactText.init))
     }
 
     /// Whether a name is another one, or its end, as `lookup` is of `payments.lookup`.
     package static func isEnd(_ name: String, of whole: String) -> Bool {
         let wholes = words(whole)
-        return words(name).contains { end in wholes.contains { $0 == end || $0.hasSuffix("-" + end) } }
+        return words(name).contains { end in
+            wholes.contains {
+                $0.hasSameUTF8(as: end) || $0.utf8.suffix(end.utf8.count + 1).elementsEqual("-\(end)".utf8)
+            }
+        }
     }
 
     /// Whether two names may belong to one call: they have the same words, or one is the end of the other.

@@ -223,7 +223,7 @@ package struct PermissionCheck {
                 position(of: ["input"] + failing.pointer, below: permission.declaration.position, in: path)
             )
         }
-        if let permission, permission.declaration.input == nil, permission.arguments == nil {
+        if let permission, permission.declaration.input == nil, call.arguments?.object?.isEmpty != true {
             return no(
                 "\(call.name) declares no input, so it takes no arguments",
                 resolved.tools[call.tool]?.path ?? "",

@@ -1,6 +1,7 @@
 import EnsignGit
 package import EnsignHost
 package import EnsignLedger
+import EnsignManifest
 import EnsignModel
 package import EnsignPlanner
 package import EnsignReconciler
@@ -24,7 +25,9 @@ package struct PlanBasis {
     package var tip: RecordedEntry? { situation.tip }
 
     /// The plan as a difference from the branch's tip, with what to tell the user; nil when there is a ledger.
-    package func compare(_ plan: Plan, _ desired: Desired) throws -> (Plan, String)? {
+    ///
+    /// - Parameter allowPrune: Whether it may remove more than its environment allows at once.
+    package func compare(_ plan: Plan, _ desired: Desired, allowPrune: Bool = false) throws -> (Plan, String)? {
         // Where a ledger is about to begin, nothing is live yet: the plan is the first reconcile's.
         guard tip == nil, !site.isInitialised || site.settings.isClient else { return nil }
         guard let (name, commit) = try base(of: desired) else { return nil }
@@ -32,11 +35,29 @@ package struct PlanBasis {
         let tipOfBranch = try Desired(site, commit, name: name)
         let base = try nothing.decide(tipOfBranch)
         guard let base = base.plan else { return nil }
-        var compared = try plan.compared(with: base)
-        compared.guards = try nothing.guards(desired, since: tipOfBranch)
+        let fleet = Fleet(snapshot: try desired.snapshots(), today: situation.today)
+        var rules = try rules(fleet, tipOfBranch, plan.environment)
+        rules.allowPrune = allowPrune
+        let compiler = EnvironmentCompiler(fleet: fleet, environment: plan.environment)
+        var compared = try plan.compared(with: base, rules: rules) {
+            try compiler.compile($0, as: $1) { _ in false }
+        }
+        compared.guards = try nothing.guards(desired, since: tipOfBranch, renamed: compared.renamed)
         let basis = "\(name)@sha1:\(commit.short)"
         compared.basis = basis
         return (compared, "There is no ledger of '\(plan.environment)' here: compared with \(basis) instead.")
+    }
+
+    /// What a commit may remove at once: it cannot raise its share for itself.
+    private func rules(_ fleet: Fleet, _ base: Desired, _ environment: String) throws -> PlanRules {
+        let now = try fleet.environment(environment)?.value
+        let was = try Fleet(snapshot: try base.snapshots(), today: situation.today).environment(environment)?.value
+        let share = now?.maxPruneShare ?? 0.3
+        return PlanRules(
+            prune: now?.prune ?? true,
+            maxPruneShare: min(share, was?.maxPruneShare ?? share),
+            allowPrune: false
+        )
     }
 
     /// The branch's tip; for what is that itself, what was pushed of it. Nil where nothing was: then nothing is live yet.

@@ -14,9 +14,18 @@ struct NarrowingTests {
         text(Narrowing.combine(try parse(base), try parse(narrowing)))
     }
 
-    @Test("Without a schema of its own the operation takes what the grant says")
-    func noBase() {
-        #expect(Narrowing.combine(nil, ["maximum": 3]) == ["maximum": 3])
+    @Test("An operation without a schema takes no arguments, whatever a grant says of them")
+    func noBase() throws {
+        for grant: JSONValue in [
+            true, ["properties": ["a": ["type": "number"]]], ["type": "object", "additionalProperties": true],
+        ] {
+            let both = try JSONSchema(Narrowing.combine(nil, grant))
+            #expect(both.validate([:]).isEmpty && !both.validate(["a": 1]).isEmpty, "\(text(grant))")
+        }
+        let wanting = try JSONSchema(Narrowing.combine(nil, ["required": ["a"]]))
+        #expect(!wanting.validate([:]).isEmpty)
+        let misfits = Narrowing.misfits(["properties": ["a": ["type": "number"]]], in: nil)
+        #expect(misfits.map(\.message) == ["the operation has no argument 'a'"])
     }
 
     @Test("Limits are merged into the operation's schema, the stricter one of each")

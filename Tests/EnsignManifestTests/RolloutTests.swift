@@ -423,6 +423,16 @@ struct RolloutTests {
         )
     }
 
+    @Test("A rule that could never halt anything is refused: the times of no more calls are kept")
+    func mostCalls() {
+        for (rule, more) in [("repeatedCall", ", within: 1m"), ("deniedCalls", ", within: 1m"), ("unknownTool", "")] {
+            #expect(check("killSwitch: [{\(rule): 65536\(more)}]") == "")
+            let said = check("killSwitch: [{\(rule): ①65537\(more)}]")
+            #expect(said.contains("65536") || said.contains("65,536"), "\(said)")
+        }
+        #expect(check("killSwitch: [{steps: 100000}]") == "")
+    }
+
     @Test(
         "A limit within a window needs the window; others have none",
         arguments: ["spend", "repeatedCall", "deniedCalls"]

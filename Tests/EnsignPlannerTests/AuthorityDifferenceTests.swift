@@ -211,7 +211,7 @@ struct AuthorityDifferenceTests {
             inputs(wide, narrow) == ([], ["may call crm.update with fewer arguments: amount: maximum 100 (was 500)"])
         )
         #expect(
-            inputs(narrow, nil)
+            inputs(narrow, true)
                 == (["may call crm.update with arguments that were not allowed before: true (was \(narrow.text))"], [])
         )
         // A word for people changes nothing.

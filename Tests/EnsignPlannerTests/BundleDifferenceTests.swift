@@ -49,7 +49,7 @@ struct BundleDifferenceTests {
         let changes: [(inout Bundle) -> Void] = [
             { $0.instructions = "x" }, { $0.model?.name = "x" }, { $0.model?.parameters = ["temperature": 0.3] },
             { $0.model = nil }, { $0.model?.fallbacks = [Model(provider: "openai", name: "gpt")] },
-            { $0.prompts = ["reply": "x"] }, { $0.triggers = [["queue": "x"]] },
+            { $0.description = "x" }, { $0.prompts = ["reply": "x"] }, { $0.triggers = [["queue": "x"]] },
             { $0.contract.input = ["type": "object"] }, { $0.contract.output = false },
             { $0.runtime = ["kind": "crewai"] },
             { $0.tools[0].operations["find"]?.output = ["type": "object"] },
@@ -77,20 +77,89 @@ struct BundleDifferenceTests {
         #expect(difference { $0.tools[0].operations["find"] = nil }.kind == .narrowing)
     }
 
-    @Test("Description and labels alone change nothing that the agent does, and are shown")
+    @Test("Labels and a name for telemetry alone change nothing that the agent does, and are shown")
     func inert() {
         let changed = difference {
-            $0.description = "Sorts tickets."
+            $0.name = "triager"
             $0.labels = ["a": "b", "c": "d"]
         }
         #expect(changed.kind == .none)
         #expect(
             changed.lines.map { "\($0.field): \($0.text)" } == [
-                "description: Sorts tickets. (was Sorts.)", "labels: a=b, c=d (was none)",
+                "name: triager (was none)", "labels: a=b, c=d (was none)",
             ]
         )
         #expect(difference { _ in }.kind == .none)
         #expect(difference { _ in }.lines == [])
+    }
+
+    @Test("No key of a free mapping is inert, whatever it is called")
+    func freeKeys() {
+        func with(_ key: String, _ object: JSONValue) -> JSONValue {
+            var members = object.object ?? [:]
+            members[key] = "x"
+            return .object(members)
+        }
+        for key in ["owner", "approvers", "labels", "description", "name", "x.owner", "x.approvers", ""] {
+            let changes: [(inout Bundle) -> Void] = [
+                { $0.runtime = with(key, $0.runtime) },
+                { $0.model?.parameters = with(key, ["temperature": 0.2]) },
+            ]
+            for change in changes { #expect(difference(change).kind == .behaviour, "\(key)") }
+        }
+    }
+
+    @Test("What only looks the same is another text, wherever a bundle has one")
+    func exactTexts() {
+        func key(_ name: String, _ value: JSONValue) -> JSONValue { .object(JSONObject([(name, value)])) }
+        // Each pair is equal by `==` of String, and not to whoever reads the bundle.
+        for (was, now) in [("Key", "\u{212A}ey"), ("caf\u{E9}", "cafe\u{301}"), ("\u{3A9}", "\u{2126}")] {
+            #expect(was == now)
+            let behaviour: [(inout Bundle, String) -> Void] = [
+                { $0.instructions = $1 }, { $0.prompts = ["reply": $1] }, { $0.description = $1 },
+                { $0.model?.name = $1 }, { $0.model?.provider = $1 },
+                { $0.model?.fallbacks = [Model(provider: "x", name: $1)] },
+                { $0.model?.parameters = ["stop": .string($1)] },
+                { $0.model?.parameters = key($1, 1) },
+                { $0.runtime = ["image": .string($1)] }, { $0.runtime = key($1, 1) },
+                { $0.triggers = [["queue": .string($1)]] }, { $0.tools[0].description = $1 },
+                { $0.tools[0].operations["find"]?.description = $1 },
+                { $0.tools[0].operations["find"]?.output = ["const": .string($1)] },
+                { $0.tools[0].operations["find"]?.input = ["description": .string($1), "type": "object"] },
+                { $0.contract.input = ["properties": key($1, ["type": "string"])] },
+            ]
+            for (index, change) in behaviour.enumerated() {
+                let (before, after) = (bundle { change(&$0, was) }, bundle { change(&$0, now) })
+                let found = BundleDifference(before: before, after: after)
+                #expect(found.kind == .behaviour && !found.isEmpty, "behaviour \(index)")
+            }
+            let same = Precondition(tool: "crm", operation: "find", within: GuardChangeTests.span("1m"), same: was)
+            var other = same
+            other.same = now
+            let authority: [(inout Bundle, Bool) -> Void] = [
+                { $0.tools[0].credentials = "vault:" + ($1 ? now : was) },
+                { $0.tools[0].operations["find"]?.serverTool = $1 ? now : was },
+                { $0.tools[0].server = ["mcp": ["command": [.string($1 ? now : was)]]] },
+                { $0.identity = $1 ? now : was },
+                { $0.tools[0].operations["update"]?.after = [$1 ? other : same] },
+                { $0.tools[0].operations["update"]?.record = [JSONPointer("/\($1 ? now : was)")].compactMap { $0 } },
+                { $0.tools[0].operations["find"]?.input = ["enum": [.string($1 ? now : was)]] },
+            ]
+            for (index, change) in authority.enumerated() {
+                let (before, after) = (bundle { change(&$0, false) }, bundle { change(&$0, true) })
+                #expect(BundleDifference(before: before, after: after).kind == .widening, "authority \(index)")
+            }
+        }
+    }
+
+    @Test("Bundles with other bytes are never of no class, but for what is known to change nothing")
+    func lastLine() {
+        let open: [(inout Bundle) -> Void] = [
+            { $0.limits.costUSDPerDay = nil }, { $0.delegates = [agent("it/desk")] }, { $0.autonomy = .draft },
+            { $0.mode = .observe }, { $0.tools[0].version = SemanticVersion("3.0.0") ?? $0.tools[0].version },
+            { $0.tools = [] }, { $0.identity = "x" }, { $0.tools[0].operations["find"]?.access = .write },
+        ]
+        for (index, change) in open.enumerated() { #expect(difference(change).kind != .none, "change \(index)") }
     }
 
     @Test("Lines say where and what, new value first")

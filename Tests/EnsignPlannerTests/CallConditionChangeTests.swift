@@ -37,6 +37,27 @@ struct CallConditionChangeTests {
         #expect(change(set("100/h"), set("10/s")).gained.count == 1)
     }
 
+    @Test("In another team other people agree where the grant names nobody: that is gained, and said with names")
+    func team() {
+        let (former, now) = (agent("support/triage"), "sales/triage")
+        func gained(_ change: @escaping (inout Bundle) -> Void) -> [String] {
+            AuthorityDifference(
+                before: bundle(now, "1.0.0", change),
+                after: bundle(now, "1.0.0", change),
+                former: former
+            )
+            .gained
+        }
+        #expect(gained { _ in } == ["sales may agree to calls of crm.update (was support)"])
+        #expect(
+            gained { $0.tools[0].owner = "crm-people" }
+                == ["crm-people, sales may agree to calls of crm.update (was crm-people, support)"]
+        )
+        #expect(gained { $0.tools[0].operations["update"]?.approvers = [.team("support")] } == [])
+        #expect(gained { $0.tools[0].operations["update"]?.approval = .none } == [])
+        #expect(AuthorityDifference(before: bundle(now), after: bundle(now), former: agent("sales/other")).gained == [])
+    }
+
     @Test("A precondition that goes or weakens gains; a new or stricter one loses")
     func after() throws {
         func set(_ within: String?, _ same: String?, _ operation: String = "verify") -> (inout BundleOperation) -> Void

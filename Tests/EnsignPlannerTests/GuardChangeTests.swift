@@ -72,6 +72,36 @@ struct GuardChangeTests {
 
     // MARK: Whom
 
+    @Test("An agent under another name is compared with what guarded it before, and its new team with the former one")
+    func renamed() {
+        let (old, new) = (agent("support/a"), agent("sales/a"))
+        var policies = (GatewayPolicy(environment: "prod"), GatewayPolicy(environment: "prod"))
+        for team in ["support", "sales"] {
+            policies.0.teams[team] = GatewayPolicy.Team(costUSDPerDay: team == "support" ? 10 : nil)
+        }
+        policies.1 = policies.0
+        let own = OwnGuards(killSwitch: [.steps(50)], rollout: Self.canary())
+        func changes(_ now: OwnGuards, renamed: [AgentID: AgentID]) -> [GuardChange] {
+            var (before, after) = (
+                FleetGuards(environment: "prod", settings: Self.plain, own: [old: own]),
+                FleetGuards(environment: "prod", settings: Self.plain, own: [new: now])
+            )
+            (before.policy, after.policy) = policies
+            return FleetGuards.changes(from: before, to: after, renamed: renamed) { [new, agent("it/desk")] }
+        }
+        #expect(
+            said(changes(OwnGuards(), renamed: [old: new])) == [
+                "loosened sales/a: the halt at 50 calls in one run is gone",
+                "loosened sales/a: its canary is gone: every change goes to all sessions at once",
+                "loosened sales/a: the cost of its team's agents a day, sales now and support before, is no longer limited (was 10 USD)",
+            ]
+        )
+        #expect(changes(own, renamed: [old: new]).map(\.what) == ["limits.costUSDPerDay"])
+        policies.1.teams["sales"]?.costUSDPerDay = 10
+        #expect(!changes(own, renamed: [old: new]).contains { $0.scope == "sales/a" })
+        #expect(!changes(OwnGuards(), renamed: [:]).contains { $0.scope == "sales/a" })
+    }
+
     func changes(
         _ old: [AgentID: OwnGuards],
         _ new: [AgentID: OwnGuards],

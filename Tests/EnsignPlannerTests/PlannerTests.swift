@@ -273,4 +273,37 @@ struct PlanComparisonTests {
         #expect((compared.liveBefore, compared.liveAfter) == (5, 5))
         #expect(try plan.compared(with: plan).isEmpty)
     }
+
+    @Test("What would be refused is refused here too, and an agent under another name goes on")
+    func renamedAndRefused() throws {
+        func artifact(_ letter: Character) -> (inout Bundle) -> Void {
+            { $0.artifact = Digest(hex: String(repeating: letter, count: 64)) ?? $0.artifact }
+        }
+        let old = ["b", "c", "d"].map { compiled(bundle("x/\($0)", "1.0.0", artifact(Character($0)))) }
+        let base = try World().plan(old)
+        let (renamed, other) = (
+            compiled(bundle("y/b", "1.0.0", artifact("b"))),
+            compiled(bundle("y/b", "2.0.0") { $0.instructions = "x" })
+        )
+        for wanted in [renamed, other] {
+            let plan = try World().plan([wanted, old[1]])
+            let rules = PlanRules(prune: true, maxPruneShare: 0.3, allowPrune: false)
+            let compared = try plan.compared(with: base, rules: rules) { id, version in
+                id == renamed.agent ? [renamed, other].first { $0.version == version } : nil
+            }
+            #expect(compared.renamed == [agent("x/b"): agent("y/b")])
+            #expect(compared.refusal?.message == "this would remove 2 of 3 live agents; at most 1 at once")
+            let created = compared.changes.first { $0.agent == renamed.agent }
+            #expect(created?.notes == ["it goes on under this name: it was x/b"])
+            #expect(
+                try created?.difference.authority.gained == ["y may agree to calls of crm.update (was x)"]
+                    && created?.difference.texts.isEmpty == (wanted.version == renamed.version)
+            )
+            let removed = compared.changes.first { $0.agent == agent("x/b") }
+            #expect(try removed?.notes == ["it goes on as y/b"] && removed?.difference.isEmpty == true)
+            #expect(try plan.compared(with: base).refusal == nil)
+            let may = PlanRules(prune: true, maxPruneShare: 0.3, allowPrune: true)
+            #expect(try plan.compared(with: base, rules: may).refusal == nil)
+        }
+    }
 }

@@ -288,6 +288,7 @@ private struct Scenario {
             return ["refused: \(refusal.message)"]
         }
         world.apply(plan, at: Timestamp(seconds: now))
+        expectNamed(plan, before)
         var lines: [String] = []
         for change in plan.changes.flatMap(\.all) {
             var line = "\(change.action.rawValue) \(change.agent?.description ?? "")"
@@ -311,6 +312,18 @@ private struct Scenario {
             lines.append("= \(id) \(phase)" + (targets.isEmpty ? "" : ": " + targets.joined(separator: ", ")))
         }
         return lines.isEmpty ? ["nothing"] : lines
+    }
+
+    /// Whatever loses its last route is named by a change: `keepFor` counts from there.
+    private func expectNamed(_ plan: Plan, _ before: [AgentID: RecordedAgent]) {
+        for planned in plan.changes {
+            let had = Set(before[planned.agent]?.route?.targets.map(\.digest) ?? [])
+            let has = world.recorded[planned.agent]?.route?.targets.map(\.digest) ?? []
+            let named = planned.all.flatMap { [$0.from?.digest].compactMap { $0 } + ($0.evidence?.replaced ?? []) }
+            // A stop takes the route away, and nothing of what it led to.
+            guard world.recorded[planned.agent]?.isHalted != true else { continue }
+            #expect(had.subtracting(has).isSubset(of: named), "\(planned.agent) at \(now)")
+        }
     }
 
     /// Forgets everything but what is in the ledger's tree.

@@ -94,8 +94,15 @@ private struct Comparison {
             throw ReconcileError.unknownEnvironment(environment, known: all.sorted())
         }
         return try (asked.isEmpty ? all.sorted() : asked).map { environment in
-            var compared = try plan(environment, new, second).compared(with: try plan(environment, old, first))
-            compared.guards = try guards(environment, new, since: old)
+            let fleet = Fleet(
+                snapshot: GitSnapshot(site.repository, tree: try site.repository.commit(new).tree),
+                today: invocation.today
+            )
+            let compiler = EnvironmentCompiler(fleet: fleet, environment: environment)
+            var compared = try plan(environment, new, second).compared(with: try plan(environment, old, first)) {
+                try compiler.compile($0, as: $1) { _ in false }
+            }
+            compared.guards = try guards(environment, new, since: old, renamed: compared.renamed)
             return compared
         }
     }
@@ -139,12 +146,14 @@ private struct Comparison {
         _ environment: String,
         _ commit: ObjectID,
         since base: ObjectID,
-        of other: String? = nil
+        of other: String? = nil,
+        renamed: [AgentID: AgentID] = [:]
     ) throws -> [GuardChange] {
         try Situation.nothing(site, environment, now: invocation.now).guards(
             Desired(site, commit, name: environment),
             since: Desired(site, base, name: other ?? environment),
-            of: other
+            of: other,
+            renamed: renamed
         )
     }
 

@@ -125,7 +125,7 @@ private struct PlanCommand {
             if let refusal { invocation.console.note("\(environment): \(refusal.sentence.onOneLine)") }
             return .invalid
         }
-        if let (compared, note) = try basis.compare(plan, desired) {
+        if let (compared, note) = try basis.compare(plan, desired, allowPrune: invocation.has("allow-prune")) {
             plan = compared
             if !invocation.isQuiet { invocation.console.note(note) }
         }

@@ -82,7 +82,7 @@ extension Gate {
 
     /// The protocol wants an object's schema. An operation without one takes no arguments.
     private static func input(_ schema: JSONValue?) -> JSONValue {
-        guard let schema else { return ["type": "object", "properties": [:], "additionalProperties": false] }
+        let schema = TakenInput.schema(schema)
         guard var members = schema.object, members["type"] == nil else { return schema }
         members["type"] = "object"
         return .object(members)

@@ -34,13 +34,15 @@ extension Compiler {
         let usual = Set(([team] + (owners.count == 1 ? Array(owners) : [])).map { Approver.team($0) })
         for (name, operation) in tool.operations {
             // Under one name, two tools of a server are not the same permission, nor are two definitions of one.
-            guard let limit = allowed.operations[name], limit.serverTool == operation.serverTool,
+            guard let limit = allowed.operations[name], limit.serverTool.hasSameUTF8(as: operation.serverTool),
                 operation.pin == nil || limit.pin == nil || operation.pin == limit.pin
             else { continue }
             var both = operation
             both.approval = max(operation.approval, limit.approval)
             both.expires = least(operation.expires, limit.expires)
-            both.input = limit.input.map { Narrowing.combine(operation.input, $0) } ?? operation.input
+            if limit.input != operation.input {
+                both.input = Narrowing.combine(operation.input, limit.taken)
+            }
             both.rate = operation.rate.map { rate in limit.rate.map { .stricter(rate, $0) } ?? rate } ?? limit.rate
             both.after = Precondition.all(operation.after, limit.after)
             both.record = Set(operation.record + limit.record).sorted()

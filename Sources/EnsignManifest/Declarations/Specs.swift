@@ -338,19 +338,21 @@ extension ManifestKind {
 
     private static let window = Field("within", "The window.", .text(.duration), required: true)
 
+    private static let calls: ClosedRange<Int64> = 1...KillRule.mostCalls
+
     private static let killRule: Shape = .form([
         [Field("spend", "US dollars within the window.", .number(dollars), required: true), window],
         [
             Field(
                 "repeatedCall",
                 "The same tool with the same arguments, within the window.",
-                .integer(count),
+                .integer(calls),
                 required: true
             ), window,
         ],
-        [Field("deniedCalls", "Denied calls within the window.", .integer(count), required: true), window],
+        [Field("deniedCalls", "Denied calls within the window.", .integer(calls), required: true), window],
         [Field("steps", "Tool calls in one run.", .integer(count), required: true)],
-        [Field("unknownTool", "Calls of a tool that was not granted.", .integer(count), required: true)],
+        [Field("unknownTool", "Calls of a tool that was not granted.", .integer(calls), required: true)],
     ])
 
     static let price: [Field] = [

@@ -150,7 +150,7 @@ extension Fleet {
                 )
             )
         }
-        for problem in UntypedLimits(in: arguments.value, beside: operation.input).problems
+        for problem in UntypedLimits(in: arguments.value, beside: TakenInput.schema(operation.input)).problems
         // Arguments that the operation does not take have been reported.
         where !misfits.contains(where: { problem.pointer.starts(with: $0.pointer) }) {
             report(

@@ -4,10 +4,12 @@ package import EnsignModel
 package enum Narrowing {
     /// A schema that accepts exactly what both accept.
     ///
+    /// An operation without a schema takes no arguments, so nothing can be narrowed to any.
+    ///
     /// Keywords are merged where that keeps the meaning, because runtimes give the result to language models, which
     /// read one flat schema better; where a merge could change the meaning, `allOf` keeps both.
     package static func combine(_ base: JSONValue?, _ narrowing: JSONValue) -> JSONValue {
-        guard let base else { return narrowing }
+        let base = TakenInput.schema(base)
         let (whole, own) = SchemaDefinitions.readable(together: base, narrowing)
         let narrower = own.apart(from: whole)
         return SchemaDefinitions.join(combineBodies(whole.body, narrower.body), whole, narrower)
@@ -96,7 +98,9 @@ package enum Narrowing {
         return true
     }
 
-    private static func names(_ properties: JSONValue?) -> [String] { (properties?.object ?? [:]).map(\.key) }
+    private static func names(_ properties: JSONValue?) -> [ExactText] {
+        (properties?.object ?? [:]).map { ExactText($0.key) }
+    }
 
     private static func tighter(
         _ base: JSONValue,
@@ -121,7 +125,7 @@ package enum Narrowing {
     /// - Returns: At most 20: a narrowing for another operation consists of misfits.
     package static func misfits(_ narrowing: JSONValue, in base: JSONValue?) -> [Misfit] {
         var found: [Misfit] = []
-        collectMisfits(narrowing, base, at: [], depth: 0, into: &found)
+        collectMisfits(narrowing, TakenInput.schema(base), at: [], depth: 0, into: &found)
         return Array(found.prefix(maxMisfits))
     }
 
@@ -129,23 +133,23 @@ package enum Narrowing {
 
     private static func collectMisfits(
         _ narrowing: JSONValue,
-        _ base: JSONValue?,
+        _ base: JSONValue,
         at pointer: [String],
         depth: Int,
         into found: inout [Misfit]
     ) {
-        guard depth < 64, let object = narrowing.object, let base, let schema = base.object, schema["$ref"] == nil
+        guard depth < 64, let object = narrowing.object, let schema = base.object, schema["$ref"] == nil
         else { return }
         if let types = typeNames(schema["type"]) { collectTypes(object, types, at: pointer, into: &found) }
         for (name, value) in object["properties"]?.object ?? [:] where found.count < maxMisfits {
             if let inner = schema["properties"]?[name] {
                 collectMisfits(value, inner, at: pointer + ["properties", name], depth: depth + 1, into: &found)
             } else if !mayTake(name, schema) {
-                let hint = Suggestion.hint(
-                    for: name,
-                    among: schema["properties"]?.object.map { $0.map(\.key) } ?? [],
-                    plural: "its arguments"
-                )
+                let known = schema["properties"]?.object.map { $0.map(\.key) } ?? []
+                let hint =
+                    known.isEmpty
+                    ? "declare the arguments in a new version of the tool"
+                    : Suggestion.hint(for: name, among: known, plural: "its arguments")
                 let message = "the operation has no argument '\(name)'"
                 found.append(Misfit(pointer: pointer + ["properties", name], message: message, hint: hint))
             }

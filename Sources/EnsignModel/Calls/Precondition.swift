@@ -30,6 +30,11 @@ package struct Precondition: Sendable, Hashable, CustomStringConvertible {
         "after \(name) within \(within)" + (same.map { " with the same '\($0.onOneLine)'" } ?? "")
     }
 
+    package static func == (left: Precondition, right: Precondition) -> Bool {
+        left.tool == right.tool && left.operation == right.operation && left.within == right.within
+            && left.same.hasSameUTF8(as: right.same)
+    }
+
     /// Whether a call that fulfils this fulfils the other one too.
     package func implies(_ other: Precondition) -> Bool {
         tool == other.tool && operation == other.operation && within.milliseconds <= other.within.milliseconds

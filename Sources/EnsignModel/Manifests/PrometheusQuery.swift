@@ -10,6 +10,10 @@ package struct PrometheusQuery: Sendable, Hashable {
         self.step = step
     }
 
+    package static func == (left: PrometheusQuery, right: PrometheusQuery) -> Bool {
+        left.text.hasSameUTF8(as: right.text) && left.step == right.step
+    }
+
     package static let maxBytes = 4_096
     /// The length that a step may have, in milliseconds.
     package static let steps: ClosedRange<Int64> = 1_000...3_600_000

@@ -117,6 +117,10 @@ package enum KillRule: Sendable, Hashable {
     /// Calls of a tool that was not granted.
     case unknownTool(Int64)
 
+    /// The most calls that a rule may wait for: the times of no more are kept, so one with a higher number would never halt
+    /// anything.
+    package static let mostCalls: Int64 = 65_536
+
     /// The field that manifests write it in.
     package var name: String {
         switch self {

@@ -26,11 +26,11 @@ package enum SchemaWords {
     /// Those that differ, sorted by place; no more than ``most``.
     package static func differences(_ was: JSONValue?, _ now: JSONValue?) -> [Difference] {
         guard was != now else { return [] }
-        var (old, new): ([String: String], [String: String]) = ([:], [:])
+        var (old, new): ([ExactText: String], [ExactText: String]) = ([:], [:])
         if let was { collect(was, at: "", depth: 0, into: &old) }
         if let now { collect(now, at: "", depth: 0, into: &new) }
-        let places = Set(old.keys).union(new.keys).filter { old[$0] != new[$0] }.sorted()
-        return places.prefix(most).map { Difference(place: $0, was: old[$0], now: new[$0]) }
+        let places = Set(old.keys).union(new.keys).filter { !old[$0].hasSameUTF8(as: new[$0]) }.sorted()
+        return places.prefix(most).map { Difference(place: $0.text, was: old[$0], now: new[$0]) }
     }
 
     /// Recursion follows the schema, which the parser has limited to 64 levels.
@@ -38,13 +38,13 @@ package enum SchemaWords {
         _ schema: JSONValue,
         at place: String,
         depth: Int,
-        into found: inout [String: String]
+        into found: inout [ExactText: String]
     ) {
         guard depth < 128, let members = schema.object else { return }
         func inside(_ name: String) -> String { place.isEmpty ? name : "\(place).\(name)" }
         for (key, value) in members {
             if keywords.contains(key) || key.hasPrefix("x-") {
-                found[inside(key)] = value.string ?? value.text
+                found[ExactText(inside(key))] = value.string ?? value.text
             } else if named.contains(key) {
                 let isPlain = key == "properties"
                 for (name, schema) in value.object ?? [:] {

@@ -23,9 +23,16 @@ package struct AuthorityDifference: Sendable, Hashable {
 
     /// Compares what two bundles allow; nil means that there is no agent.
     ///
-    /// - Parameter delegated: What is gained through other agents; see ``DelegatedAuthority``.
-    package init(before: Bundle?, after: Bundle?, delegated: [AuthorityChange.What] = []) {
-        compareTools(before, after)
+    /// - Parameters:
+    ///   - delegated: What is gained through other agents; see ``DelegatedAuthority``.
+    ///   - former: Who the agent was, where the bundle before has its new name already: its team agreed to its calls.
+    package init(
+        before: Bundle?,
+        after: Bundle?,
+        delegated: [AuthorityChange.What] = [],
+        former: AgentID? = nil
+    ) {
+        compareTools(before, after, (former ?? before?.agent)?.team)
         compareDelegates(before, after)
         for what in delegated { gain(what) }
         if let after, after.mode != before?.mode ?? .enforce {
@@ -34,7 +41,9 @@ package struct AuthorityDifference: Sendable, Hashable {
         }
         guard let before, let after else { return }
         compareLimits(before.limits, after.limits)
-        if before.identity != after.identity { gain(.identity(.init(was: before.identity, now: after.identity))) }
+        if !before.identity.hasSameUTF8(as: after.identity) {
+            gain(.identity(.init(was: before.identity, now: after.identity)))
+        }
         if before.autonomy != after.autonomy {
             note(gained: after.autonomy > before.autonomy, .autonomy(.init(was: before.autonomy, now: after.autonomy)))
         }
@@ -49,7 +58,7 @@ package struct AuthorityDifference: Sendable, Hashable {
 
     // MARK: Tools
 
-    private mutating func compareTools(_ before: Bundle?, _ after: Bundle?) {
+    private mutating func compareTools(_ before: Bundle?, _ after: Bundle?, _ formerTeam: String?) {
         let (old, new) = (before?.toolsByName ?? [:], after?.toolsByName ?? [:])
         for name in Set(old.keys).union(new.keys).sorted() {
             let (was, now) = (old[name], new[name])
@@ -60,9 +69,10 @@ package struct AuthorityDifference: Sendable, Hashable {
                 compareOperation("\(name).\(operation)", old, new)
                 compareServerTool(name, operation, old, new)
                 if let old, let new {
-                    let usual = (
-                        was: before?.usualApprovers(of: was, besides: now) ?? [],
-                        now: after?.usualApprovers(of: now, besides: was) ?? []
+                    let usual = UsualApprovers(
+                        was: UsualApprovers.of(formerTeam, was, besides: now),
+                        now: UsualApprovers.of(after?.agent.team, now, besides: was),
+                        areOthers: formerTeam != after?.agent.team
                     )
                     changes += CallConditions.differences("\(name).\(operation)", old, new, usual: usual)
                 }
@@ -71,7 +81,7 @@ package struct AuthorityDifference: Sendable, Hashable {
     }
 
     private mutating func compareReach(_ name: String, _ was: BundleTool, _ now: BundleTool) {
-        if was.credentials != now.credentials {
+        if !was.credentials.hasSameUTF8(as: now.credentials) {
             gain(.credentials(tool: name, .init(was: was.credentials, now: now.credentials)))
         }
         if was.store != now.store {
@@ -83,7 +93,7 @@ package struct AuthorityDifference: Sendable, Hashable {
             )
         }
         guard was.server != now.server else { return }
-        let isSame = was.serverWords == now.serverWords
+        let isSame = was.serverWords.hasSameUTF8(as: now.serverWords)
         let (old, new) =
             isSame ? (was.server?.text ?? "none", now.server?.text ?? "none") : (was.serverWords, now.serverWords)
         gain(.server(tool: name, .init(was: old, now: new)))
@@ -108,7 +118,7 @@ package struct AuthorityDifference: Sendable, Hashable {
                 )
             }
             compareExpiry(name, was.expires, now.expires)
-            compareArguments(name, was.input, now.input)
+            compareArguments(name, was.taken, now.taken)
         }
     }
 
@@ -121,7 +131,7 @@ package struct AuthorityDifference: Sendable, Hashable {
     ) {
         guard let was, let now else { return }
         let (old, new) = (was.serverTool ?? operation, now.serverTool ?? operation)
-        if old != new { gain(.serverTool("\(tool).\(operation)", .init(was: old, now: new))) }
+        if !old.hasSameUTF8(as: new) { gain(.serverTool("\(tool).\(operation)", .init(was: old, now: new))) }
     }
 
     private mutating func compareExpiry(_ name: String, _ was: CalendarDate?, _ now: CalendarDate?) {
@@ -130,7 +140,7 @@ package struct AuthorityDifference: Sendable, Hashable {
         note(gained: isLater, .expiry(name, .init(was: was, now: now)))
     }
 
-    private mutating func compareArguments(_ name: String, _ was: JSONValue?, _ now: JSONValue?) {
+    private mutating func compareArguments(_ name: String, _ was: JSONValue, _ now: JSONValue) {
         guard was != now else { return }
         var details = SchemaDetails.differences(was, now)
         // Where a schema was put together anew, its parts are too long to be shown: the limits are said by themselves.
@@ -145,9 +155,9 @@ package struct AuthorityDifference: Sendable, Hashable {
     }
 
     /// Which of the new limits keep nothing out.
-    private static func unenforced(_ was: JSONValue?, _ now: JSONValue?) -> [String] {
-        let old = Set(UntypedLimits(ofArguments: was ?? true).limits.map(\.pointer))
-        let new = UntypedLimits(ofArguments: now ?? true).limits.map(\.pointer).filter { !old.contains($0) }
+    private static func unenforced(_ was: JSONValue, _ now: JSONValue) -> [String] {
+        let old = Set(UntypedLimits(ofArguments: was).limits.map(\.pointer))
+        let new = UntypedLimits(ofArguments: now).limits.map(\.pointer).filter { !old.contains($0) }
         return new.map { $0.filter { $0 != "properties" }.joined(separator: ".") }
     }
 

@@ -2,12 +2,11 @@ import EnsignModel
 
 /// Compares what is asked of calls of an operation, beside their arguments. What might be more counts as more.
 enum CallConditions {
-    /// - Parameter usual: Who may agree where the grant names nobody, before and after.
     static func differences(
         _ name: String,
         _ was: BundleOperation,
         _ now: BundleOperation,
-        usual: (was: Set<Approver>, now: Set<Approver>)
+        usual: UsualApprovers
     ) -> [AuthorityChange] {
         [approvers(was, now, usual), rate(was, now), after(was, now), record(was, now), pin(was, now)]
             .compactMap { $0 }.map { AuthorityChange($0.gained ? .gained : .lost, .condition(name, $0.condition)) }
@@ -19,16 +18,20 @@ enum CallConditions {
     private static func approvers(
         _ was: BundleOperation,
         _ now: BundleOperation,
-        _ usual: (was: Set<Approver>, now: Set<Approver>)
+        _ usual: UsualApprovers
     ) -> Found? {
-        guard was.approvers != now.approvers, was.approval != .none, now.approval != .none else { return nil }
+        guard was.approvers != now.approvers || usual.areOthers, was.approval != .none, now.approval != .none else {
+            return nil
+        }
         let (old, new) = (was.approvers.map { Set($0) } ?? usual.was, now.approvers.map { Set($0) } ?? usual.now)
         guard old != new else { return nil }
+        // "Its team" is another one on each side: then they are named.
+        func named(_ list: [Approver]?, _ all: Set<Approver>) -> [String]? {
+            (usual.areOthers ? all.sorted() : list)?.map(\.description)
+        }
         return (
             !new.isSubset(of: old),
-            .approvers(
-                .init(was: was.approvers?.map(\.description), now: now.approvers?.map(\.description))
-            )
+            .approvers(.init(was: named(was.approvers, old), now: named(now.approvers, new)))
         )
     }
 
@@ -75,11 +78,17 @@ enum CallConditions {
     }
 }
 
-extension Bundle {
-    /// Who may agree to calls of a tool where the grant names nobody, as far as a bundle tells.
+/// Who may agree to calls where the grant names nobody, before and after.
+struct UsualApprovers {
+    var was: Set<Approver>
+    var now: Set<Approver>
+    /// Whether the agent has gone to another team.
+    var areOthers: Bool
+
+    /// The agent's team and the tool's owner, as far as a bundle tells.
     ///
     /// - Parameter other: The same tool in a bundle to compare with: of two, only one may name the owner.
-    func usualApprovers(of tool: BundleTool?, besides other: BundleTool?) -> Set<Approver> {
-        Set([agent.team, tool?.owner ?? other?.owner].compactMap { $0.map { .team($0) } })
+    static func of(_ team: String?, _ tool: BundleTool?, besides other: BundleTool?) -> Set<Approver> {
+        Set([team, tool?.owner ?? other?.owner].compactMap { $0.map { .team($0) } })
     }
 }

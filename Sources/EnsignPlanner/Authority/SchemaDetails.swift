@@ -49,10 +49,10 @@ package enum SchemaDetails {
             found.append(Difference(text: "\(prefix)\(now.text) (was \(was.text))"))
             return
         }
-        for key in Set(old.map(\.key)).union(new.map(\.key)).sorted() where old[key] != new[key] {
+        for key in old.keys(with: new) where old[key] != new[key] {
             if key == "properties" {
                 let (before, after) = (old[key]?.object ?? [:], new[key]?.object ?? [:])
-                for name in Set(before.map(\.key)).union(after.map(\.key)).sorted() where before[name] != after[name] {
+                for name in before.keys(with: after) where before[name] != after[name] {
                     let inner = place.isEmpty ? name : "\(place).\(name)"
                     switch (before[name], after[name]) {
                     case (let was?, let now?):

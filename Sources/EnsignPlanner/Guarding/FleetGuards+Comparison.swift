@@ -6,21 +6,27 @@ extension FleetGuards {
     /// A created or removed agent is a change of its own: the comparison covers only the guards of agents on both
     /// sides, and those of an undeclared agent that stays because nothing is pruned.
     ///
-    /// - Parameter roster: The agents that are declared now. Called only when something changes.
+    /// An agent that goes on under another name is on both: it is compared with what guarded it before.
+    ///
+    /// - Parameters:
+    ///   - renamed: Agents that go on under another name: the new one by the former.
+    ///   - roster: The agents that are declared now. Called only when something changes.
     package static func changes(
         from old: FleetGuards,
         to new: FleetGuards,
+        renamed: [AgentID: AgentID] = [:],
         roster: () throws -> [AgentID]
     ) rethrows -> [GuardChange] {
         let everybody =
             settingsDifferences(old, new) + TrustedKey.differences(old.signers, new.signers)
             + PolicyDifferences.guards(old.policy, new.policy)
         let priced = PriceDifferences.between(old.prices, new.prices)
-        let grouped = agentDifferences(old, new)
+        let grouped = agentDifferences(old, new, renamed).merging(movedTeams(old, new, renamed)) { $0 + $1 }
+        let arrived = Set(renamed.values)
         guard !everybody.isEmpty || !priced.isEmpty || !grouped.isEmpty else { return [] }
         let scopes = GuardScopes(
             environment: new.environment,
-            roster: try roster().filter { new.own[$0] == nil || old.own[$0] != nil }
+            roster: try roster().filter { new.own[$0] == nil || old.own[$0] != nil || arrived.contains($0) }
         )
         var changes = everybody.map { $0.change(scopes.all) }
         changes += priced.map { model, difference in
@@ -31,7 +37,11 @@ extension FleetGuards {
     }
 
     /// The differences, and the agents that they concern; no agent means future ones.
-    private static func agentDifferences(_ old: FleetGuards, _ new: FleetGuards) -> [GuardDifference: [AgentID]] {
+    private static func agentDifferences(
+        _ old: FleetGuards,
+        _ new: FleetGuards,
+        _ renamed: [AgentID: AgentID]
+    ) -> [GuardDifference: [AgentID]] {
         var grouped: [GuardDifference: [AgentID]] = [:]
         // Most agents have no settings of their own, or the same ones as others.
         var known: [[OwnGuards]: [GuardDifference]] = [:]
@@ -49,7 +59,8 @@ extension FleetGuards {
             known[[before, after]] = found
             return found
         }
-        for (agent, before) in old.own {
+        for (former, before) in old.own {
+            let agent = renamed[former] ?? former
             guard let after = new.own[agent] ?? (new.settings.prune ? nil : OwnGuards()) else { continue }
             for difference in differences(before, after) { grouped[difference, default: []].append(agent) }
         }
@@ -57,6 +68,26 @@ extension FleetGuards {
             grouped[difference] = []
         }
         return grouped
+    }
+
+    /// What agents of another team may spend together, for those that go to it.
+    private static func movedTeams(
+        _ old: FleetGuards,
+        _ new: FleetGuards,
+        _ renamed: [AgentID: AgentID]
+    ) -> [GuardDifference: [AgentID]] {
+        var found: [GuardDifference: [AgentID]] = [:]
+        for (former, agent) in renamed where former.team != agent.team {
+            let difference = limit(
+                "limits.costUSDPerDay",
+                "the cost of its team's agents a day, \(agent.team) now and \(former.team) before,",
+                "USD",
+                old.policy?.teams[former.team]?.costUSDPerDay,
+                new.policy?.teams[agent.team]?.costUSDPerDay
+            )
+            if let difference { found[difference, default: []].append(agent) }
+        }
+        return found
     }
 }
 

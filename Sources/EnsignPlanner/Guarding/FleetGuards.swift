@@ -72,4 +72,10 @@ package struct TrustedKey: Sendable, Hashable {
         self.validBefore = validBefore
         self.isAuthority = isAuthority
     }
+
+    package static func == (left: TrustedKey, right: TrustedKey) -> Bool {
+        left.fingerprint == right.fingerprint && left.principals.hasSameUTF8(as: right.principals)
+            && left.namespaces.hasSameUTF8(as: right.namespaces) && left.validAfter == right.validAfter
+            && left.validBefore == right.validBefore && left.isAuthority == right.isAuthority
+    }
 }

@@ -26,8 +26,8 @@ extension TrustedKey {
 
     /// Whether this line trusts everything that the other one does.
     fileprivate func trusts(_ other: TrustedKey) -> Bool {
-        fingerprint == other.fingerprint && principals == other.principals && isAuthority == other.isAuthority
-            && (namespaces == nil || namespaces == other.namespaces)
+        fingerprint == other.fingerprint && principals.hasSameUTF8(as: other.principals)
+            && isAuthority == other.isAuthority && (namespaces == nil || namespaces.hasSameUTF8(as: other.namespaces))
             && (validAfter ?? .min) <= (other.validAfter ?? .min)
             && (validBefore ?? .max) >= (other.validBefore ?? .max)
     }

@@ -12,8 +12,8 @@ package struct KillSwitch: Sendable {
         package var distinctCalls = 1_024
         /// Amounts kept for an agent; beyond it, pairs are merged at the later one's time.
         package var amounts = 1_024
-        /// Times kept for one rule of one agent: a rule with a higher number never trips.
-        package var times = 65_536
+        /// Times kept for one rule of one agent: a rule with a higher number would never trip.
+        package var times = Int(KillRule.mostCalls)
         /// Times and amounts of all agents together; beyond it the longest idle agents are forgotten.
         package var total = 1_000_000
 

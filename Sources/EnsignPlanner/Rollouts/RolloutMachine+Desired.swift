@@ -20,7 +20,9 @@ extension RolloutMachine {
         }
         let stable = state.stable
         let waited = stopWaiting()
-        follow(desired, atOnce: !isTried && (follows || state.haltedByGit && state.halt == nil))
+        // No session can be moved while git alone has stopped it; an operator's pause is still an operator's.
+        let isFree = follows || state.haltedByGit && state.halt == nil
+        follow(desired, atOnce: isFree && !isTried && state.presentPause == nil)
         // Lost permissions are lost for every version, whatever happens to the one that git asks for.
         if let stable, state.stable == stable, let narrowed = desired.narrowedStable, narrowed != stable {
             narrow(stable, to: narrowed)
@@ -147,17 +149,20 @@ extension RolloutMachine {
             }
             if desired.isImmediate, waitsForPause(desired) { return stayPaused(trial, progress, desired) }
             if desired.isImmediate {
-                state.stable = desired.side
-                state.rollout = nil
-                let isCandidate = desired.side.digest == candidate.side.digest
-                record(
-                    isCandidate ? .promote : desired.isEarlier ? .rollback : .update,
+                guard desired.side.digest == candidate.side.digest else {
+                    let weight = (progress.weight, Int64(0))
+                    let why = because("no longer wanted")
+                    record(.rollback, from: candidate.side, to: stable, .none, weight: weight, why)
+                    return replace(stable, desired)
+                }
+                (state.stable, state.rollout) = (desired.side, nil)
+                return record(
+                    .promote,
                     from: stable,
                     to: desired.side,
                     desired.kind,
                     weight: (progress.weight, 100)
                 )
-                return
             }
             if desired.side.digest == candidate.side.digest { return }
             replaceCandidate(trial, progress, desired)

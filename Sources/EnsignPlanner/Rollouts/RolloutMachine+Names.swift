@@ -144,6 +144,9 @@ extension RolloutMachine {
             record(.delete, from: stable, to: nil, .narrowing, why)
         case .queued(let trial): record(.delete, from: trial.stable, to: nil, .narrowing, why)
         case .canary(let trial, let progress):
+            let candidate = trial.candidate.side
+            let reason = successor.map { "it goes on as \($0)" } ?? "its candidate \(candidate.version) goes with it"
+            let why = leaving(as: successor, because(reason, replaced: candidate))
             record(.delete, from: trial.stable, to: nil, .narrowing, weight: (progress.weight, 0), why)
         }
         if successor == nil {

@@ -27,6 +27,10 @@ package struct Succession: Sendable, Hashable {
     }
 
     package var isEmpty: Bool { renamedFrom == nil && halt == nil && quarantine.isEmpty }
+
+    /// What a plan says of an agent that goes on under another name, of both names.
+    static func note(former: AgentID) -> String { "it goes on under this name: it was \(former)" }
+    static func note(successor: AgentID) -> String { "it goes on as \(successor)" }
 }
 
 /// Finds what new agents inherit.
@@ -270,10 +274,15 @@ struct Successions {
     /// - Parameter former: The agent's name until now.
     private func arriving(_ compiled: CompiledBundle, _ former: AgentID) throws -> Quarantine? {
         let version = compiled.identity
+        // What others have from this very agent is not theirs to give back.
+        func isOwn(_ reason: String?) -> Bool {
+            reason.flatMap(Self.owner(of:)).map { $0 == compiled.agent || $0 == former } ?? false
+        }
         let others = flagged.filter { other in
-            other.agent != compiled.agent && other.agent != former
-                && (other.state.halt?.isGits == false && other.artifacts.contains(where: version.isNamed)
-                    || other.quarantine(of: version) != nil)
+            guard other.agent != compiled.agent, other.agent != former else { return false }
+            let (halt, quarantine) = (other.state.halt, other.quarantine(of: version))
+            let isStopped = halt?.isGits == false && other.artifacts.contains(where: version.isNamed)
+            return isStopped && !isOwn(halt?.reason) || quarantine != nil && !isOwn(quarantine?.reason)
         }
         guard let other = others.first, let state = try recorded.agent(former)?.state, let stable = state.stable,
             try recorded.bundle(stable.digest).map(version.isArtifact) != true,
@@ -325,8 +334,12 @@ struct Successions {
 
     /// Whose flag it is; stated once, however often the agent is renamed.
     private static func inherited(_ reason: String, _ agent: AgentID) -> String {
-        let owner = reason.hasPrefix("as ") ? reason.dropFirst(3).prefix { $0 != ":" } : ""
-        return AgentID(owner) == nil ? "as \(agent): \(reason)" : reason
+        owner(of: reason) == nil ? "as \(agent): \(reason)" : reason
+    }
+
+    /// Whose flag it was first, of one that was inherited.
+    private static func owner(of reason: String) -> AgentID? {
+        reason.hasPrefix("as ") ? AgentID(reason.dropFirst(3).prefix { $0 != ":" }) : nil
     }
 
     /// Whether it is the same team, or one that replaces a team with no agents left.
@@ -363,10 +376,10 @@ struct Successions {
 
 extension Bundle {
     /// Whether two bundles say the same about two agents.
-    fileprivate func isSame(exceptForItsName other: Bundle) -> Bool { named(as: other) == other }
+    fileprivate func isSame(exceptForItsName other: Bundle) -> Bool { named(as: other).bytes == other.bytes }
 
     /// The same under the name of another agent.
-    fileprivate func named(as other: Bundle) -> Bundle {
+    func named(as other: Bundle) -> Bundle {
         var same = self
         (same.agent, same.identity) = (other.agent, other.identity)
         return same

@@ -23,7 +23,9 @@ struct GuardLoader {
 
     /// What changes from one to the other, loosenings first. Nothing where one side does not have the environment: its
     /// agents come or go, and that is shown.
-    func changes(from old: Side, to new: Side) throws -> [GuardChange] {
+    ///
+    /// - Parameter renamed: Agents that go on under another name: the new one by the former.
+    func changes(from old: Side, to new: Side, renamed: [AgentID: AgentID] = [:]) throws -> [GuardChange] {
         let differing = try differing(old, new)
         if differing == .nothing { return [] }
         let (before, after) = (try fleet(old), try fleet(new))
@@ -40,9 +42,8 @@ struct GuardLoader {
         if differing.contains(RepositoryPath.allowedSigners) {
             (guards.0.signers, guards.1.signers) = (signers(before), signers(after))
         }
-        if [RepositoryPath.allowedSigners, RepositoryPath.teams, RepositoryPath.tools].contains(
-            where: differing.reaches
-        ) {
+        let shared = [RepositoryPath.allowedSigners, RepositoryPath.teams, RepositoryPath.tools]
+        if shared.contains(where: differing.reaches) || renamed.contains(where: { $0.key.team != $0.value.team }) {
             guards.0.policy = try before.policy(of: old.environment)
             guards.1.policy = try after.policy(of: new.environment)
         }
@@ -58,7 +59,9 @@ struct GuardLoader {
         } else if let named {
             (guards.0.own, guards.1.own) = (try own(named.sorted(), old), try own(named.sorted(), new))
         }
-        return try FleetGuards.changes(from: guards.0, to: guards.1) { try after.deployedAgents(in: new.environment) }
+        return try FleetGuards.changes(from: guards.0, to: guards.1, renamed: renamed) {
+            try after.deployedAgents(in: new.environment)
+        }
     }
 
     // MARK: What differs

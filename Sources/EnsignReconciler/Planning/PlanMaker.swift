@@ -155,7 +155,7 @@ package struct PlanMaker {
             context: try context(resolved, evidence, sources, index)
         )
         plan.warnings = situation.caveats + (try warnings(plan, resolved)) + [hidden(plan, resolved)].compactMap { $0 }
-        plan.guards = try situation.guards(resolved.desired)
+        plan.guards = try situation.guards(resolved.desired, renamed: plan.renamed)
         plan.rules = try rules(resolved)
         plan.policy = try policy(resolved)
         if let settings {

@@ -1,17 +1,19 @@
 import EnsignGit
 import EnsignHost
 import EnsignLedger
-import EnsignModel
+package import EnsignModel
 package import EnsignPlanner
 
 extension Situation {
     /// What a desired state changes of what guards agents, against the commit whose rules are in force; nothing where there
     /// is none yet.
-    func guards(_ desired: Desired) throws -> [GuardChange] {
+    ///
+    /// - Parameter renamed: Agents that go on under another name: the new one by the former.
+    func guards(_ desired: Desired, renamed: [AgentID: AgentID]) throws -> [GuardChange] {
         guard let accepted = try inForce(), accepted != desired.source.commit else {
             return []
         }
-        return try guards(desired, since: Desired(site, accepted, name: site.settings.branch))
+        return try guards(desired, since: Desired(site, accepted, name: site.settings.branch), renamed: renamed)
     }
 
     /// The commit whose rules are in force. Elsewhere than on the host the ledger names the newest one that changed something
@@ -26,11 +28,14 @@ extension Situation {
 
     /// What a desired state changes of what guards agents, against another one.
     ///
-    /// - Parameter environment: The other one's; nil for the same.
+    /// - Parameters:
+    ///   - environment: The other one's; nil for the same.
+    ///   - renamed: Agents that go on under another name: the new one by the former.
     package func guards(
         _ desired: Desired,
         since base: Desired,
-        of environment: String? = nil
+        of environment: String? = nil,
+        renamed: [AgentID: AgentID] = [:]
     ) throws -> [GuardChange] {
         try GuardLoader(repository: site.repository, today: today).changes(
             from: GuardLoader.Side(
@@ -38,7 +43,8 @@ extension Situation {
                 tree: base.tree,
                 snapshots: base.snapshots
             ),
-            to: GuardLoader.Side(environment: self.environment, tree: desired.tree, snapshots: desired.snapshots)
+            to: GuardLoader.Side(environment: self.environment, tree: desired.tree, snapshots: desired.snapshots),
+            renamed: renamed
         )
     }
 }
