@@ -57,26 +57,6 @@ import Testing
         #expect(try host.ensign("rollout", "status", "--env", "prod").output == "prod: no rollout is under way\n")
     }
 
-    @Test("A blank reason is none, for every command that records one")
-    func blankReason() throws {
-        let host = try Host(fleet: FleetFixture())
-        let before = try host.entries().count
-        for words in [
-            ["halt", "support/triage"], ["resume", "support/triage"], ["rollback", "support/triage", "--now"],
-            ["rollout", "pause", "support/triage"], ["rollout", "resume", "support/triage"],
-            ["rollout", "promote", "support/triage"], ["rollout", "abort", "support/triage"],
-            ["rollout", "retry", "support/triage"], ["rollout", "override", "support/triage"],
-        ] {
-            for reason in ["", " ", "\t\n"] {
-                let result = try host.ensign(arguments: words + ["--env", "prod", "--reason", reason])
-                #expect(result.status == 64, "\(words): \(result.output)\(result.errors)")
-                #expect(result.errors.contains("--reason must say why"), "\(words): \(result.errors)")
-            }
-            #expect(try host.ensign(arguments: words + ["--env", "prod"]).status == 64, "\(words)")
-        }
-        #expect(try host.entries().count == before)
-    }
-
     @Test("What is watched into a file is written once, also when somebody sees what is said beside it")
     func watchedIntoFile() throws {
         let host = try Host(fleet: FleetFixture())

@@ -201,7 +201,7 @@ package struct Survey: Sendable {
         return [reference]
     }
 
-    /// What is offered and granted to nobody, and has been seen before.
+    /// What is offered and granted to nobody, and was another one when it was first seen.
     private static func seen(
         _ offers: [String?: ServerListing],
         of tool: String,
@@ -214,7 +214,7 @@ package struct Survey: Sendable {
                 let place = PinPlace(tool: tool, operation: name, serverTool: name, reference: reference)
                 guard !granted.contains(place), found[place] == nil else { continue }
                 let operation = operation(place, Wanted(), listing, gateway)
-                if operation.pin != nil { found[place] = operation }
+                if operation.pin != nil, operation.state == .changed { found[place] = operation }
             }
         }
         return found.sorted { isBefore($0.key, $1.key) }.map(\.value)
