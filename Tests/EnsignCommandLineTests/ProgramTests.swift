@@ -100,7 +100,9 @@ struct ProgramTests {
         }
         #expect(try arguments("carry", "a", "b", "c") == ["a", "b", "c"])
         #expect(throws: UsageError.self) { try arguments("light", "hall", "kitchen") }
-        #expect(try arguments("--house", "other", "other", "--help", "-q", "--x=1") == ["--help", "-q", "--x=1"])
+        #expect(try arguments("other", "--help", "-q", "--x=1") == ["--help", "-q", "--x=1"])
+        // What stands before it is for nobody.
+        #expect(throws: UsageError.self) { try arguments("--house", "other", "other", "--help") }
     }
 
     @Test("wrong use points at its own help")

@@ -121,7 +121,7 @@ import Testing
         #expect(agents == ["support/desk", "support/triage", "support/usher"])
         #expect(json["branch"] is NSNull && json["plan"] is NSNull)
         let one = try host.ensignInWork("promote", "support/usher", "--to", "prod")
-        #expect(one.status == 1)
+        #expect(one.status == 64)
         #expect(one.errors.contains("ensign new deployment support/usher --env prod"))
     }
 
