@@ -55,9 +55,8 @@ extension Gate {
         let isUnknown = made.landed.outcome.map { !$0.isKnown } ?? false
         let keeping = flights.keeping(key, isTaken: isTaken, happensOnce: happensOnce, isUnknown: isUnknown)
         flight?.end(made.wasSent ? kept : nil, keeping)
-        // What a file keeps is kept there alone: one that is taken is taken by whoever comes first. What may be repeated is made
-        // again: clients that leave without end would fill the memory with what nobody takes.
-        flights.finish(key, kept, .none)
+        // What a file keeps is kept there alone: one that is taken is taken by whoever comes first.
+        flights.finish(key, kept, flight == nil ? keeping : .none)
         made.late?.hasLanded()
     }
 

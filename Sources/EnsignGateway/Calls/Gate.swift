@@ -181,6 +181,7 @@ package final class Gate: Gatekeeper {
     package func settle(all: Bool = false) {
         tally.settle(in: parts.record, now: all ? nil : now)
         parts.spans?.settle(all: all)
+        flights.sweep()
     }
 
     // MARK: At the same time

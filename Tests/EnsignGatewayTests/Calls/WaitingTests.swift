@@ -123,6 +123,35 @@ struct WaitingTests {
         #expect(!flights.isKnown(key) && isFirst())
     }
 
+    @Test("Of what nobody takes, only so much is kept for one agent, and for all of them, the newest first")
+    func keptBytes() {
+        let flights = SingleFlight()
+        func key(_ agent: String, _ number: Int) -> SingleFlight.Key {
+            SingleFlight.Key(
+                agent: AgentID(team: "t", name: agent),
+                run: "r",
+                bundle: Compiled.digest,
+                operation: "crm.find",
+                arguments: ["n": .integer(Int64(number))]
+            )
+        }
+        let outcome = JSONValue.string(String(repeating: "x", count: 1 << 20))
+        func leave(_ agent: String, _ number: Int) {
+            guard case .first = flights.join(key(agent, number), Cancellation()) else {
+                return #expect(Bool(false), "\(agent) \(number)")
+            }
+            flights.finish(key(agent, number), outcome, .untilTaken)
+        }
+        for number in 0..<20 { leave("greedy", number) }
+        #expect((0..<20).filter { flights.isKnown(key("greedy", $0)) } == Array(13..<20))
+        for agent in 0..<9 { for number in 0..<4 { leave("a\(agent)", number) } }
+        #expect(!flights.isKnown(key("greedy", 19)) && flights.isKnown(key("a8", 0)) && flights.isKnown(key("a8", 3)))
+        // The same again takes no more room.
+        _ = flights.join(key("a8", 3), Cancellation())
+        leave("a8", 3)
+        #expect(flights.isKnown(key("a8", 0)) && flights.isKnown(key("a8", 3)))
+    }
+
     @Test("What changes something is told again for a minute where its client may have left without a word")
     func toldAgain() throws {
         let time = StandingInstant()

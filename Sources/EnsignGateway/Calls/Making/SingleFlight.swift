@@ -72,8 +72,16 @@ package final class SingleFlight: Sendable {
         case aMinute
     }
 
+    /// An outcome that is kept.
+    private struct Kept {
+        let key: Key
+        let bytes: Int
+    }
+
     private struct State {
         var flights: [Key: Flight] = [:]
+        /// The oldest first. Some may have been taken since.
+        var kept: [Kept] = []
         var waiting: [Key: Int] = [:]
         var swept: ContinuousClock.Instant
     }
@@ -83,8 +91,12 @@ package final class SingleFlight: Sendable {
     static let kept = Duration.seconds(60)
     /// OpenAI Agents waits for five seconds, which begin before a call is here.
     static let patience = Duration.seconds(4)
-    /// Outcomes that are kept; beyond, all of them go.
-    static let most = 10_000
+    /// The most bytes of outcomes that are kept for one agent, and for all: clients that leave without end must not fill the
+    /// memory. Beyond, the oldest go.
+    static let mostOfAgent = 8 << 20
+    static let most = 32 << 20
+    /// Above this many, all of them go.
+    static let mostOutcomes = 10_000
 
     package init(now: @escaping @Sendable () -> ContinuousClock.Instant = { .now }) {
         self.now = now
@@ -212,20 +224,45 @@ package final class SingleFlight: Sendable {
     /// The call is over: whoever waits gets its outcome, and so does whoever asks again for as long as it is kept.
     package func finish(_ key: Key, _ result: JSONValue, _ keeping: Keeping) {
         let now = now()
+        let bytes = keeping == .none ? 0 : result.canonicalBytes().count
         state.update { state in
             let isWaitedFor = state.waiting[key] ?? 0 > 0
             state.flights[key] = keeping == .none && !isWaitedFor ? nil : .over(result, at: now, keeping)
+            guard keeping != .none else { return }
+            state.kept.removeAll { $0.key == key }
+            state.kept.append(Kept(key: key, bytes: bytes))
+            Self.bound(&state, to: Self.mostOfAgent) { $0.key.agent == key.agent }
+            Self.bound(&state, to: Self.most) { _ in true }
         }
     }
+
+    /// Forgets the oldest of these outcomes until the others are no longer than so many bytes.
+    private static func bound(_ state: inout State, to most: Int, _ isMeant: (Kept) -> Bool) {
+        var bytes = state.kept.reduce(0) { $0 + (isMeant($1) ? $1.bytes : 0) }
+        while bytes > most, let place = state.kept.firstIndex(where: isMeant) {
+            let oldest = state.kept.remove(at: place)
+            bytes -= oldest.bytes
+            if case .over? = state.flights[oldest.key], state.waiting[oldest.key] == nil {
+                state.flights[oldest.key] = nil
+            }
+        }
+    }
+
+    /// Forgets what is old, also where nobody calls any more.
+    package func sweep() { state.withLock { Self.forget(&$0, now()) } }
 
     private static func forget(_ state: inout State, _ now: ContinuousClock.Instant) {
         // Looking costs as much as there are.
         guard now - state.swept >= .seconds(1) else { return }
         state.swept = now
         state.flights = state.flights.filter { key, flight in !isOld(flight, now) || state.waiting[key] ?? 0 > 0 }
-        guard state.flights.count > most else { return }
-        for (key, flight) in state.flights {
-            if case .over = flight, state.waiting[key] == nil { state.flights[key] = nil }
+        if state.flights.count > mostOutcomes {
+            for (key, flight) in state.flights {
+                if case .over = flight, state.waiting[key] == nil { state.flights[key] = nil }
+            }
+        }
+        state.kept.removeAll { kept in
+            if case .over? = state.flights[kept.key] { false } else { true }
         }
     }
 
