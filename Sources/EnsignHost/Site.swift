@@ -81,11 +81,16 @@ package struct Site {
     }
 
     /// The commit of the desired branch that cannot be taken back: where it is pushed to, the branch itself; in a clone what
-    /// was pushed of it, as far as that was fetched. Nil for nothing.
+    /// was pushed of it, as far as that was fetched, and where nothing shows that, the branch itself. Nil for nothing.
     package func pushedCommit() throws -> ObjectID? {
         guard repository.workTree != nil, !reconciles else { return try desiredCommit() }
-        return try upstream(of: settings.branch)?.commit
-            ?? repository.reference("refs/remotes/origin/\(settings.branch)")
+        let branch = settings.branch
+        if let upstream = try upstream(of: branch) { return upstream.commit }
+        for remote in ["origin", settings.remote].compactMap({ $0 }) {
+            if let commit = try repository.reference("refs/remotes/\(remote)/\(branch)") { return commit }
+        }
+        let others = try repository.references(matching: "refs/remotes/*").filter { $0.name.hasSuffix("/\(branch)") }
+        return try others.first?.id ?? repository.reference("refs/heads/\(branch)")
     }
 
     /// The upstream of a local branch as it was last fetched, `origin/main`; nil when it has none.

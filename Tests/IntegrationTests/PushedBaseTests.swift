@@ -48,6 +48,28 @@ import Testing
         }
     }
 
+    @Test("Whatever the remote is called, and without any, a released version does not change")
+    func otherRemotes() throws {
+        let host = try Host(fleet: FleetFixture())
+        func refused(_ setUp: [[String]]) throws -> Bool {
+            try? FileManager.default.removeItem(atPath: "\(host.scratch.path)/other")
+            let clone = try run("git", ["clone", "-q", "-o", "up", host.bare, "other"], in: host.scratch.path)
+            let other = "\(host.scratch.path)/other"
+            let client = try run(Host.ensign, ["init", "--client"], in: other)
+            #expect(clone.status == 0 && client.status == 0, "\(client.errors)")
+            for words in setUp { #expect(try run("git", words, in: other).status == 0, "\(words)") }
+            try host.scratch.write("other/fleet/agents/support/triage/1.0.0/prompt.md", "Another one.\n")
+            let person = ["-c", "user.name=Ada", "-c", "user.email=ada@example.com"]
+            let commit = try run("git", person + ["commit", "-q", "-a", "-m", "Late"], in: other)
+            return commit.status != 0 && commit.errors.contains("frozen-version")
+        }
+        let away = [["checkout", "-q", "-b", "feature"], ["branch", "-q", "-D", "main"]]
+        #expect(try refused([]))
+        #expect(try refused(away))
+        #expect(try refused([["branch", "--unset-upstream", "main"]]))
+        #expect(try refused([["remote", "remove", "up"]]))
+    }
+
     @Test("A release that was not pushed may still change; one that was may not", arguments: [true, false])
     func frozen(_ upstream: Bool) throws {
         let host = try clone(secret: false, upstream: upstream)

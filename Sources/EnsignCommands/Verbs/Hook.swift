@@ -93,6 +93,8 @@ struct Hooks {
         var findings = result.findings
         if let branch {
             findings += try FrozenVersions.violations(from: branch, to: tree, repository: site.repository)
+        } else if try site.repository.reference("HEAD") != nil {
+            console.note("There is no branch '\(site.settings.branch)' here: released versions were not compared.")
         }
         try show(findings, tree)
         guard findings.contains(where: { $0.severity == .error }) else { return .done }
