@@ -226,7 +226,7 @@ extension Gate {
         guard case .notSent(let failure) = outcome else { return nil }
         if failure.kind == .unauthorized, let reference = station.reference {
             parts.secrets.forget(reference)
-            station.upstream.end()
+            station.upstream.renew()
             return failure
         }
         let isWorthIt =
@@ -317,7 +317,7 @@ extension Gate {
         do throws(UpstreamFailure) { return try station.listing() } catch {
             guard error.kind == .unauthorized, let reference = station.reference else { throw error }
             secrets.forget(reference)
-            station.upstream.end()
+            station.upstream.renew()
             return try station.listing()
         }
     }

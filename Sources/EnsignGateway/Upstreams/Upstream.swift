@@ -23,6 +23,9 @@ package protocol Upstream: Sendable {
     /// Ends it, with everything that it started. It may be used again.
     func end()
 
+    /// Is to be asked with other credentials: begins anew. What is under way goes on as far as that may be.
+    func renew()
+
     /// Is not started any more: whoever waits for its start, or asks for one, is told that nothing was sent. What runs goes on.
     func startNoMore()
 
@@ -37,6 +40,8 @@ extension Upstream {
     package func listing(within time: Duration) throws(UpstreamFailure) -> ServerListing {
         try listing(within: time, waitsForStart: true)
     }
+
+    package func renew() { end() }
 
     package func startNoMore() {}
 

@@ -104,6 +104,11 @@ package final class WebUpstream: Upstream {
         channel.close()
     }
 
+    // Others may be in the session: it is not ended.
+    package func renew() {
+        state.withLock { state in (state.greeting, state.listing) = (nil, nil) }
+    }
+
     /// Tells the server that nobody comes back to a session, so that it need not keep it.
     private func leave(_ session: String, _ era: UpstreamProtocol.Era) {
         let deadline = ContinuousClock.now + Self.farewell
