@@ -13,15 +13,17 @@ final class ListTurn: Sendable {
 
     private let state = Condition(State())
 
-    /// - Parameter ask: Gets what is left of the time.
+    /// The longest that a server's start may be allowed to take: it is no part of the time that a list may take.
+    private static let longestStart = Duration.seconds(600)
+
+    /// - Parameter time: From the start of the server on.
     func take(
         within time: Duration,
         _ ask: (Duration) throws(UpstreamFailure) -> ServerListing
     ) throws(UpstreamFailure) -> ServerListing {
-        let deadline = ContinuousClock.now + time
         let failed = state.withLock { $0.failed }
         enum Turn { case mine, failed(UpstreamFailure) }
-        let turn = state.wait(until: deadline) { state -> Turn? in
+        let turn = state.wait(until: .now + Self.longestStart + time) { state -> Turn? in
             if state.failed > failed, let failure = state.failure { return .failed(failure) }
             guard !state.isTaken else { return nil }
             state.isTaken = true
@@ -33,7 +35,7 @@ final class ListTurn: Sendable {
         case .mine: break
         }
         do throws(UpstreamFailure) {
-            let listing = try ask(max(deadline - .now, .milliseconds(1)))
+            let listing = try ask(time)
             state.update { $0.isTaken = false }
             return listing
         } catch {
