@@ -113,7 +113,8 @@ class MisbehavingTests(ServerCase):
             waited = [web.call("payments__lookup", {}, Ensign_Run=f"r{number}") for number in range(8)]
             self.assertEqual({reason(answer) for answer in waited}, {"unavailable"})
             self.assertIn("payments.lookup has ended and is being started again", words(waited[0]))
-            eventually(lambda: reason(web.call("payments__lookup", {}, Ensign_Run="r9")) is None, 20)
+            # In a run of its own each time: those that are refused count as steps.
+            eventually(lambda: reason(web.call("payments__lookup", {}, Ensign_Run=f"s{time.monotonic()}")) is None, 20)
 
     def test_one_server_that_is_down_takes_nothing_from_the_others(self) -> None:
         crm = FLEET[TOOL].replace("[server.py, server.log]", "[crm.py]").replace("vault:payments", "vault:crm")
