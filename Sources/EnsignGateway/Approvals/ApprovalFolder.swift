@@ -321,9 +321,10 @@ package final class ApprovalFolder: ApprovalDesk {
             {
                 continue
             }
-            guard let request = try request(name), request.agent == question.agent, request.isGood(at: now) else {
-                continue
-            }
+            // What was changed asks nobody, and nobody could answer it.
+            guard let request = try request(name), request.agent == question.agent, request.isGood(at: now),
+                isOwn(request)
+            else { continue }
             let before = newest[request.call]
             if before.map({ $0.requested <= request.requested }) ?? true { newest[request.call] = request }
         }

@@ -294,6 +294,19 @@ struct ApprovalFolderTests {
         #expect(try other != id && !desk.consume(id: id, now: now))
     }
 
+    @Test("Requests that somebody has changed take nobody's place")
+    func changedPlaces() throws {
+        let desk = try desk(adas())
+        for amount in Int64(0)..<20 {
+            guard case .pending(let id, _, _) = try desk.ask(question(["amount": .integer(amount)]), now: now) else {
+                return #expect(Bool(false), "\(amount)")
+            }
+            var request = try #require(try desk.request(id))
+            request.until = request.until.advanced(seconds: 60)
+            try Files.replace("\(scratch.path)/state/approvals/requests/\(id).json", with: request.bytes, mode: 0o600)
+        }
+    }
+
     @Test("Each line about a request has what the grant keeps in clear")
     func recorded() throws {
         let desk = try desk(adas())
