@@ -270,7 +270,7 @@ extension Gate {
         _ context: inout CallContext
     ) throws(Refusal) -> Definition {
         let listing = try listing(ruling, station, context)
-        try pinFirstSeen(listing, ruling, station, context)
+        pinFirstSeen(listing, of: ruling.tool, ruling.run, ruling.present, station)
         let name = ruling.serverTool
         let tools = listing.tools(named: name)
         guard let tool = tools.first else {

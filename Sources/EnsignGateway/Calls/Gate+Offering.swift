@@ -100,9 +100,7 @@ extension Gate {
         let listings = parts.upstreams.listings(stations, within: .seconds(2))
         for (tool, listing) in listings {
             guard let station = stations[tool] else { continue }
-            do throws(RecordFailure) { try pinFirstSeen(listing, of: tool, run, present, station) } catch {
-                parts.say("pins cannot be read: \(error.message)")
-            }
+            pinFirstSeen(listing, of: tool, run, present, station)
         }
         return listings.mapValues { listing in Set(listing.tools.filter { $0.output != nil }.map(\.name)) }
     }

@@ -12,7 +12,7 @@ extension Gate {
         _ run: PreparedBundle,
         _ present: PreparedBundle,
         _ station: UpstreamDesk.Station
-    ) throws(RecordFailure) {
+    ) {
         let bundles = [run.digest, present.digest]
         guard !station.pins.isTaken(listing, for: bundles) else { return }
         let tools = [run, present].flatMap { $0.bundle.tools.filter { $0.tool == tool } }
@@ -26,22 +26,16 @@ extension Gate {
             // What is listed twice is taken in neither form.
             guard offered.count == 1, let seen = offered.first else { continue }
             let place = PinPlace(tool: tool, operation: name, serverTool: serverTool, reference: station.reference)
-            if try pin(place, as: seen, listing, station).isNew { pinned.append("\(tool).\(name)") }
+            do throws(RecordFailure) {
+                if try pin(place, as: seen, listing, station).isNew { pinned.append("\(tool).\(name)") }
+            } catch {
+                // It stops calls of this operation, and of no other.
+                parts.say("the pin of \(tool).\(name) cannot be read: \(error.message)")
+            }
         }
         station.pins.take(listing, for: bundles)
         guard !pinned.isEmpty else { return }
         parts.say("first seen, and pinned so, since git has no pin: \(pinned.joined(separator: ", "))".cut(utf8: 1_000))
-    }
-
-    func pinFirstSeen(
-        _ listing: ServerListing,
-        _ ruling: Ruling,
-        _ station: UpstreamDesk.Station,
-        _ context: CallContext
-    ) throws(Refusal) {
-        do throws(RecordFailure) {
-            try pinFirstSeen(listing, of: ruling.tool, ruling.run, ruling.present, station)
-        } catch { throw unreadable(error, context) }
     }
 
     /// The pin of an operation: of what an observed agent is not granted, too.

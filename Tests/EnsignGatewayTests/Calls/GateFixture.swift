@@ -281,13 +281,16 @@ final class MemoryDesk: ApprovalDesk, Sendable {
 
 final class MemoryPins: PinBook, Sendable {
     private let kept = Mutex<[PinPlace: Digest]>([:])
+    /// Operations whose files are damaged.
+    let damaged = Mutex<Set<String>>([])
 
     func pinned(
         _ place: PinPlace,
         seen: Digest,
         isOther: (Digest) -> Bool
     ) throws(RecordFailure) -> (pin: Digest, isNew: Bool) {
-        kept.withLock { kept in
+        if damaged.withLock({ $0.contains(place.operation) }) { throw RecordFailure("it is damaged") }
+        return kept.withLock { kept in
             if let digest = kept[place] { return (digest, false) }
             kept[place] = seen
             return (seen, true)

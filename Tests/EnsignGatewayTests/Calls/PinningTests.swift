@@ -30,6 +30,16 @@ struct PinningTests {
         #expect(fixture.call("crm__update").reason == "pinned" && fixture.call("crm__find").reason == nil)
     }
 
+    @Test("A pin that cannot be read stops its operation, and no other")
+    func damaged() throws {
+        try fixture.publish(open())
+        fixture.pins.damaged.withLock { _ = $0.insert("update") }
+        for _ in 0..<2 {
+            #expect(fixture.call("crm__find").reason == nil && fixture.call("crm__update").reason == "unavailable")
+        }
+        #expect(fixture.pins.operations == ["find", "list"])
+    }
+
     @Test("A list that was read to show tools counts as well")
     func shown() throws {
         try fixture.publish(open { $0.tools[0].operations["find"]?.output = ["type": "object"] })

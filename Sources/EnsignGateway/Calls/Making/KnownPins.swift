@@ -21,7 +21,12 @@ final class KnownPins: Sendable {
 
     /// Whether all that these bundles grant was pinned as a list says.
     func isTaken(_ listing: ServerListing, for bundles: [Digest]) -> Bool {
-        taken.withLock { $0.map { $0.listing == listing && $0.bundles.isSuperset(of: bundles) } ?? false }
+        taken.withLock { taken in
+            guard let known = taken, known.listing == listing else { return false }
+            // Lists are compared by each call: of the same one, that is not its content.
+            taken = (listing, known.bundles)
+            return known.bundles.isSuperset(of: bundles)
+        }
     }
 
     func take(_ listing: ServerListing, for bundles: [Digest]) {
