@@ -86,11 +86,12 @@ package struct Site {
         guard repository.workTree != nil, !reconciles else { return try desiredCommit() }
         let branch = settings.branch
         if let upstream = try upstream(of: branch) { return upstream.commit }
-        for remote in ["origin", settings.remote].compactMap({ $0 }) {
+        let others = configuration.values.keys.filter { $0.hasPrefix("remote.") && $0.hasSuffix(".url") }.sorted()
+            .map { String($0.dropFirst("remote.".count).dropLast(".url".count)) }
+        for remote in ["origin", settings.remote].compactMap({ $0 }) + others {
             if let commit = try repository.reference("refs/remotes/\(remote)/\(branch)") { return commit }
         }
-        let others = try repository.references(matching: "refs/remotes/*").filter { $0.name.hasSuffix("/\(branch)") }
-        return try others.first?.id ?? repository.reference("refs/heads/\(branch)")
+        return try repository.reference("refs/heads/\(branch)")
     }
 
     /// The upstream of a local branch as it was last fetched, `origin/main`; nil when it has none.
