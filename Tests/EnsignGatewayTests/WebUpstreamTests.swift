@@ -230,6 +230,18 @@ struct WebUpstreamTests {
         #expect(seen.first?.headers["authorization"] == "Bearer t0ken")
     }
 
+    @Test("Other credentials begin a session of their own, and end nobody's")
+    func renews() throws {
+        let server = try server("legacy")
+        let upstream = server.upstream()
+        _ = try upstream.call(call("echo")).result()
+        upstream.renew()
+        _ = try upstream.call(call("echo")).result()
+        let methods = try seen().compactMap(\.message["method"]?.string)
+        #expect(methods.count { $0 == "initialize" } == 2 && !methods.contains("DELETE"))
+        withExtendedLifetime(server) {}
+    }
+
     @Test("connections are kept, calls run beside each other, and each gets its own answer")
     func parallel() throws {
         let server = try server("modern")

@@ -1,3 +1,4 @@
+import EnsignMCP
 import EnsignModel
 import EnsignSystem
 import EnsignTestSupport
@@ -18,6 +19,26 @@ struct ListTurnTests {
         fixture.server.contents.withLock { $0.listingFailure = nil }
         #expect(fixture.call("crm__find").text == "fine")
         #expect(fixture.server.contents.withLock { $0.listingTime ?? .zero } > .seconds(10))
+    }
+
+    @Test("Whoever waits for a server's list waits for its start as long as the one that asks")
+    func slowStart() throws {
+        let turn = ListTurn()
+        let isStarted = Condition(false)
+        let lists = Mutex(0)
+        @Sendable func list() {
+            let listing = try? turn.take(within: .milliseconds(50)) { (time) throws(UpstreamFailure) in
+                #expect(time == .milliseconds(50), "a start takes nothing of a list's time")
+                _ = isStarted.wait(until: nil) { $0 ? true : nil }
+                return ServerListing(tools: [])
+            }
+            lists.withLock { $0 += listing == nil ? 0 : 1 }
+        }
+        let threads = try (0..<3).map { _ in try Thread { list() } }
+        Machine.pause(milliseconds: 300)
+        isStarted.update { $0 = true }
+        for thread in threads { thread.join() }
+        #expect(lists.withLock { $0 } == 3)
     }
 
     @Test("One call at a time asks a server what it offers, and a failure is that of all who waited")
