@@ -35,7 +35,7 @@ extension Option {
         Option(
             name: "config",
             short: "c",
-            summary: "Set a git config value for this call",
+            summary: "Set a setting of Ensign, or of git for commits, for this call",
             value: "KEY=VALUE",
             kind: .setting,
             isRepeatable: true,
